@@ -1,0 +1,11 @@
+"""2Checkout (Verifone, formerly Avangate) for qlmhook."""
+
+from qlmhook.hookspecs import hookimpl
+from qlmhook.vendor import Vendor
+from qlmhook_avangate.vendor import Avangate
+
+
+@hookimpl
+def register_vendors() -> list[type[Vendor]]:
+    """Offer the one vendor of this plugin."""
+    return [Avangate]

@@ -1,0 +1,235 @@
+"""2Checkout's Instant Payment Notification: the schema of its fields, and what they mean.
+
+Only IPN_PID[], IPN_PNAME[] and IPN_DATE are always sent; every other field is a tick box of the merchant's
+account. REFNO and ORDERSTATUS are needed to act at all, everything else has a meaning when it is absent.
+
+An order is identified across re-sends by REFNO, a line by its product id and its place among the lines of
+that product. MESSAGE_ID and IPN_DATE look like identifiers, but each re-send carries new ones.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+
+from qlmhook.errors import MalformedNotification
+from qlmhook.events import Customer, Event, EventKind, Item, Message
+from qlmhook_avangate.form import Form, Offset, WallTime, is_forever, to_utc, wall_time
+
+# Source: 2Checkout, "IPN triggers"; the set is open, so an unknown status is acknowledged and nothing is done.
+# AUTHRECEIVED is before 2Checkout's approval, PAYMENT_AUTHORIZED after it. For products with "Fulfillment made
+# by you" COMPLETE comes only after our confirmation, so PAYMENT_AUTHORIZED must fulfil.
+FULFILLING_STATUSES = frozenset({"PAYMENT_AUTHORIZED", "PAYMENT_RECEIVED", "COMPLETE"})
+
+# Source: the constants of 2Checkout's WooCommerce plugin.
+APPROVED_FRAUD_STATUSES = frozenset({"", "APPROVED"})
+
+# A chargeback rides on COMPLETE; NONE and empty mean that there is none.
+NO_CHARGEBACK = frozenset({"", "NONE"})
+
+_QUANTITY = re.compile(r"[1-9]\d{0,8}")
+
+
+class _Elements(fields.List[str]):
+    """An array field, one element per order line; absent means empty."""
+
+    def __init__(self) -> None:
+        super().__init__(fields.String(), load_default=list)
+
+
+class IpnSchema(Schema):
+    """The fields that decide something, and their shapes. Fields not named here are signed, but not used."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    REFNO = fields.String(required=True, validate=validate.Regexp(r"\d{1,20}\Z"))
+    ORDERSTATUS = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z_]{1,40}\Z"))
+    IPN_DATE = fields.String(required=True, validate=validate.Regexp(r"\d{14}\Z"))
+    IPN_PID = fields.List(
+        fields.String(validate=validate.Regexp(r"[0-9A-Za-z_-]{1,40}\Z")),
+        required=True,
+        validate=validate.Length(1),
+    )
+    IPN_PNAME = fields.List(fields.String(), required=True, validate=validate.Length(1))
+    IPN_QTY = _Elements()
+    IPN_LICENSE_PROD = _Elements()
+    IPN_LICENSE_REF = _Elements()
+    IPN_LICENSE_EXP = _Elements()
+    IPN_LICENSE_LIFETIME = _Elements()
+    SALEDATE = WallTime(load_default=None)
+    TIMEZONE_OFFSET = Offset(load_default=None)
+    TEST_ORDER = fields.String(load_default="0", validate=validate.OneOf(["", "0", "1"]))
+    FRAUD_STATUS = fields.String(load_default="")
+    CHARGEBACK_RESOLUTION = fields.String(load_default="")
+    CUSTOMEREMAIL = fields.String(load_default="")
+    FIRSTNAME = fields.String(load_default="")
+    LASTNAME = fields.String(load_default="")
+    COMPANY = fields.String(load_default="")
+    PHONE = fields.String(load_default="")
+    FAX = fields.String(load_default="")
+    ADDRESS1 = fields.String(load_default="")
+    ADDRESS2 = fields.String(load_default="")
+    CITY = fields.String(load_default="")
+    STATE = fields.String(load_default="")
+    ZIPCODE = fields.String(load_default="")
+    COUNTRY = fields.String(load_default="")
+
+
+_SCHEMA = IpnSchema()
+
+
+def receipt_values(form: Form) -> tuple[str, str, str]:
+    """Return what an IPN's receipt signs: the first product's id and name, and IPN_DATE, byte for byte."""
+    return form.arrays["IPN_PID"][0], form.arrays["IPN_PNAME"][0], form.scalars["IPN_DATE"]
+
+
+def parse(form: Form, zone: tzinfo) -> Message:
+    """Translate a verified IPN.
+
+    `zone` is the account's, for messages without TIMEZONE_OFFSET. Raises MalformedNotification when a field
+    that decides something is missing or misshapen.
+    """
+    try:
+        data = _SCHEMA.load(form.merged())
+    except ValidationError as error:
+        raise MalformedNotification(_explain(error.messages)) from None
+    if len(data["IPN_PNAME"]) != len(data["IPN_PID"]):
+        raise MalformedNotification("IPN_PID[] and IPN_PNAME[] differ in length.")
+
+    status = data["ORDERSTATUS"].upper()
+    kind, note = _event_kind(status, data["FRAUD_STATUS"].upper(), data["CHARGEBACK_RESOLUTION"].upper())
+    events = () if kind is None else (_event(kind, note, data, form, zone),)
+    return Message(kind="ipn", order_ref=data["REFNO"], order_status=status, events=events, note=note)
+
+
+def _event_kind(status: str, fraud_status: str, chargeback: str) -> tuple[EventKind | None, str]:
+    if chargeback not in NO_CHARGEBACK:
+        return None, f"CHARGEBACK_RESOLUTION is {chargeback}."
+    if status not in FULFILLING_STATUSES:
+        return None, f"ORDERSTATUS {status} asks for nothing to be done."
+    if fraud_status not in APPROVED_FRAUD_STATUSES:
+        return EventKind.UNDER_REVIEW, f"FRAUD_STATUS is {fraud_status}, not APPROVED."
+    return EventKind.PAID, ""
+
+
+def _event(kind: EventKind, reason: str, data: Mapping[str, Any], form: Form, account_zone: tzinfo) -> Event:
+    zone = data["TIMEZONE_OFFSET"] or account_zone
+    at = to_utc(_message_date(data["IPN_DATE"]), zone)
+    placed_at = to_utc(data["SALEDATE"], zone) if data["SALEDATE"] else at
+    return Event(
+        kind=kind,
+        order_ref=data["REFNO"],
+        at=at,
+        placed_at=placed_at,
+        test=data["TEST_ORDER"] == "1",
+        customer=_customer(data),
+        items=_items(data, form, zone),
+        reason=reason,
+    )
+
+
+def _message_date(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%S")  # noqa: DTZ007 (the zone is added by to_utc)
+    except ValueError:
+        raise MalformedNotification(f"IPN_DATE is {text}, which is no date.") from None
+
+
+def _customer(data: Mapping[str, Any]) -> Customer:
+    return Customer(
+        email=data["CUSTOMEREMAIL"].strip(),
+        first_name=data["FIRSTNAME"],
+        last_name=data["LASTNAME"],
+        company=data["COMPANY"],
+        phone=data["PHONE"],
+        fax=data["FAX"],
+        address1=data["ADDRESS1"],
+        address2=data["ADDRESS2"],
+        city=data["CITY"],
+        state=data["STATE"],
+        zip=data["ZIPCODE"],
+        country=data["COUNTRY"],
+    )
+
+
+def _items(data: Mapping[str, Any], form: Form, zone: tzinfo) -> tuple[Item, ...]:
+    seen: Counter[str] = Counter()
+    items = []
+    for index, product_id in enumerate(data["IPN_PID"]):
+        seen[product_id] += 1
+        place = _license_index(data, product_id, seen[product_id], index)
+        items.append(_item(data, form, zone, index=index, line=f"{product_id}#{seen[product_id]}", license_index=place))
+    return tuple(items)
+
+
+def _item(
+    data: Mapping[str, Any], form: Form, zone: tzinfo, *, index: int, line: str, license_index: int | None
+) -> Item:
+    product_id = data["IPN_PID"][index]
+    product_name = data["IPN_PNAME"][index]
+    subscription_ref = _element(data["IPN_LICENSE_REF"], license_index).strip()
+    expiry = _element(data["IPN_LICENSE_EXP"], license_index)
+    lifetime = _element(data["IPN_LICENSE_LIFETIME"], license_index).upper() == "YES"
+    problems = []
+
+    quantity_text = data["IPN_QTY"][index] if index < len(data["IPN_QTY"]) else ("" if data["IPN_QTY"] else "1")
+    if not _QUANTITY.fullmatch(quantity_text):
+        problems.append(f"IPN_QTY is {quantity_text[:40]!r}, not a whole number from 1.")
+        quantity_text = "1"
+    if not re.fullmatch(r"[0-9A-Za-z_-]{0,50}", subscription_ref):
+        problems.append(f"IPN_LICENSE_REF is {subscription_ref[:40]!r}, not a subscription reference.")
+        subscription_ref = ""
+    expires_at = None
+    try:
+        expires_at = wall_time(expiry)
+    except ValidationError as error:
+        problems.append(f"IPN_LICENSE_EXP: {error.messages[0]}.")
+    if expires_at is not None and is_forever(expires_at):
+        lifetime, expires_at = True, None
+
+    return Item(
+        line=line,
+        product_id=product_id,
+        product_name=product_name,
+        quantity=int(quantity_text),
+        subscription_ref=subscription_ref,
+        expires_at=None if expires_at is None or lifetime else to_utc(expires_at, zone),
+        lifetime=lifetime,
+        options=_options(form, product_id),
+        problem=" ".join(problems),
+    )
+
+
+def _license_index(data: Mapping[str, Any], product_id: str, nth: int, index: int) -> int | None:
+    """Return where in the IPN_LICENSE_* arrays a line's license stands.
+
+    IPN_LICENSE_PROD names the product; the index is the fall-back when the merchant does not send it.
+    """
+    products = data["IPN_LICENSE_PROD"]
+    if not any(products):
+        return index
+    if index < len(products) and products[index] == product_id:
+        return index
+    places = [place for place, product in enumerate(products) if product == product_id]
+    return places[nth - 1] if nth <= len(places) else None
+
+
+def _element(elements: list[str], index: int | None) -> str:
+    return elements[index] if index is not None and index < len(elements) else ""
+
+
+def _options(form: Form, product_id: str) -> tuple[str, ...]:
+    """Return the values of the options that the customer chose for this product."""
+    return tuple(value for value in form.arrays.get(f"IPN_PRODUCT_OPTIONS_{product_id}_VALUE", ()) if value)
+
+
+def _explain(messages: Any) -> str:
+    missing = sorted(name for name, errors in messages.items() if "Missing data for required field." in errors)
+    if missing:
+        tick = ", ".join(missing)
+        return f"The notification lacks {tick}: tick it under Response Tags in 2Checkout's IPN settings."
+    return " ".join(f"{name}: {errors}." for name, errors in sorted(messages.items()))

@@ -1,0 +1,5 @@
+"""`python -m qlmhook`."""
+
+from qlmhook.cli import main
+
+main()

@@ -1,0 +1,52 @@
+"""The web application."""
+
+import atexit
+import logging
+import os
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from qlmhook import views
+from qlmhook.config import Settings, load_settings
+from qlmhook.delivery import Worker
+from qlmhook.form import MAX_BODY
+from qlmhook.intake import Clock
+from qlmhook.service import Service, utc_now
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
+    """Make the application from its settings, by default those of QLMHOOK_CONFIG and the environment.
+
+    Where the setting `worker` is on, an outbox worker runs beside it in every process that serves it. Raises
+    ConfigurationError, Unavailable.
+    """
+    settings = settings or load_settings()
+    _log_to_stderr()
+    service = Service.open(settings, clock=clock)
+    app = Flask("qlmhook", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.url_map.converters["any_path"] = views.AnyPath
+    app.url_map.merge_slashes = False
+    app.extensions["qlmhook"] = service
+    app.register_blueprint(views.web)
+    if hops := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
+        )
+    if settings.worker:
+        _start_worker(service)
+        # gunicorn --preload makes the application before it forks, and threads do not survive a fork
+        os.register_at_fork(after_in_child=lambda: _start_worker(service))
+    return app
+
+
+def _start_worker(service: Service) -> None:
+    worker = Worker(service.delivery)
+    worker.start()
+    atexit.register(worker.stop)  # a mail that is being handed over is written down before the process ends
+
+
+def _log_to_stderr() -> None:
+    """Set up logging unless whoever runs us has done so."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

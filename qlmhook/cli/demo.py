@@ -1,0 +1,168 @@
+"""`demo`: the whole job, once, on this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import click
+import urllib3
+from aiosmtpd.controller import Controller
+from qlmhook_avangate import simulation
+
+from qlmhook import listing, mappings
+from qlmhook.cli.simulate import post
+from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
+from qlmhook.errors import QlmhookError
+from qlmhook.service import Service
+
+PATIENCE = 30
+SECRET = "demo-secret-key"  # noqa: S105 (the demonstration's own, thrown away with it)
+MAPPING = (
+    "&is_productid=1&is_majorversion=1&is_minorversion=0&is_productname=Demo Product"
+    "&is_emailtemplate=Customer.NewOrder&is_licensemodel=subscription"
+)
+
+
+class _Sink:
+    """Keeps the mails that an SMTP server takes."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.messages.append(envelope.content)
+        return "250 OK"
+
+
+@click.command()
+def demo() -> None:
+    """Show the whole job once: a signed order, the receipt, the license, the mail. Leaves nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="qlmhook-demo-") as folder, _mail_sink() as (sink, mail_port):
+        config = Path(folder) / "qlmhook.toml"
+        config.write_text(_configuration(mail_port), encoding="utf-8")
+        settings = load_settings({CONFIG_VARIABLE: str(config)})
+        service = Service.open(settings)
+        with service.database.transaction():
+            mappings.save("pid_8019770900775", MAPPING, now=service.clock())
+        click.echo(f"1. The mapping      pid_8019770900775 = {MAPPING}")
+        with _server(config) as url:
+            _show(service, sink, url)
+        service.database.close()
+
+
+def _show(service: Service, sink: _Sink, url: str) -> None:
+    line = simulation.Line(
+        product_id="8019770900775",
+        name="Demo Product",
+        quantity="2",
+        subscription_ref="AB12CD34EF",
+        expires="2099-12-31 12:00:00",
+    )
+    order = simulation.Order(
+        order_ref="123456789", lines=[line], email="john.doe@example.com", test=True, now=simulation.wall_now()
+    )
+    click.echo("2. The signed order and its receipt, checked as 2Checkout checks it")
+    post(url, simulation.ipn_fields(order), SECRET, ("sha3-256", "sha256"))
+
+    with service.database.reading():
+        [license] = listing.licenses(now=service.clock(), order=order.order_ref)
+    click.echo(f"3. The license      {license['key']}")
+    for name in ("status", "license_model", "product_name", "activations", "expires_at"):
+        click.echo(f"   {name + ':':<17}{license[name]}")
+
+    mail = _first_mail(sink)
+    click.echo("4. The mail")
+    for name in ("To", "Subject"):
+        click.echo(f"   {name + ':':<17}{mail[name]}")
+    body = mail.get_body(("plain",))
+    for text in body.get_content().splitlines() if body else []:
+        click.echo(f"   | {text}".rstrip())
+    if license["key"] not in str(mail):
+        raise QlmhookError("The mail does not carry the license key.")
+    click.echo("Done.")
+
+
+def _configuration(mail_port: int) -> str:
+    return f"""
+database = "sqlite:///demo.db"
+[mail]
+host = "127.0.0.1"
+port = {mail_port}
+sender = "Licensing <licensing@example.com>"
+[vendors.avangate]
+user = "demo"
+password = "demo"
+shared_keys = ["{SECRET}"]
+"""
+
+
+@contextmanager
+def _mail_sink() -> Iterator[tuple[_Sink, int]]:
+    sink = _Sink()
+    port = _free_port()
+    controller = Controller(sink, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield sink, port
+    finally:
+        controller.stop()
+
+
+@contextmanager
+def _server(config: Path) -> Iterator[str]:
+    port = _free_port()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)}
+    log = config.with_name("server.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "qlmhook", "serve", "--bind", f"127.0.0.1:{port}", "--workers", "1"],
+            env={**environ, CONFIG_VARIABLE: str(config)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/healthz", process, log)
+        query = "is_vendor=avangate&is_user=demo&is_pwd=demo"
+        yield f"http://127.0.0.1:{port}/qlmlicenseserver/qlmservice.asmx/QlmWebHookHandler?{query}"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if urllib3.request("GET", url, retries=False, timeout=1).status == 200:
+                return
+        except urllib3.exceptions.HTTPError:
+            time.sleep(0.1)
+    raise QlmhookError(f"The server did not start:\n{log.read_text(errors='replace')}")
+
+
+def _first_mail(sink: _Sink) -> EmailMessage:
+    deadline = time.monotonic() + PATIENCE
+    while not sink.messages:
+        if time.monotonic() > deadline:
+            raise QlmhookError(f"No mail went out within {PATIENCE} seconds.")
+        time.sleep(0.1)
+    message = message_from_bytes(sink.messages[0], policy=default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

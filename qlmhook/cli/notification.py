@@ -1,0 +1,62 @@
+"""`notification`: what the vendors sent."""
+
+import json
+
+import click
+
+from qlmhook import ledger, listing
+from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable, progress
+from qlmhook.config import load_settings
+from qlmhook.service import Service
+
+
+@click.group()
+def notification() -> None:
+    """Find, show and replay notifications."""
+
+
+@notification.command("list")
+@click.option("--state", default="", type=click.Choice(["", *ledger.STATES]), help="In this state.")
+@click.option("--order", default="", metavar="REF", help="About this order.")
+@limited
+@as_json
+def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
+    """List notifications, oldest first."""
+    with Service.open(load_settings()).database.reading():
+        rows = listing.notifications(state=state, order=order, limit=limit)
+    columns = ["id", "received_at", "vendor", "kind", "order_ref", "order_status", "state", "reason"]
+    print_rows(rows, columns, as_json=as_json)
+
+
+@notification.command()
+@click.argument("notification_id", metavar="ID", type=int)
+@as_json
+def show(notification_id: int, as_json: bool) -> None:
+    """Show a notification with its fields, without its signatures."""
+    service = Service.open(load_settings())
+    with service.database.reading():
+        stored = ledger.get(notification_id)
+        row = listing.notification_row(stored)
+        vendor = service.accounts.named(stored.vendor).vendor
+        fields = [[name, value] for name, value in ledger.restore(stored).fields if name not in vendor.signature_fields]
+    if as_json:
+        click.echo(json.dumps([{**row, "fields": fields}], indent=2, ensure_ascii=False))
+        return
+    print_fields(row)
+    click.echo("fields:")
+    for name, value in fields:
+        click.echo(f"  {printable(name)} = {printable(value)}")
+
+
+@notification.command()
+@click.argument("notification_ids", metavar="ID...", type=int, nargs=-1, required=True)
+def replay(notification_ids: tuple[int, ...]) -> None:
+    """Apply notifications again; what they did already is not done twice."""
+    service = Service.open(load_settings())
+    replayed = []
+    with progress(len(notification_ids), "Replaying") as step:
+        for notification_id in notification_ids:
+            replayed.append(service.intake.replay(notification_id))
+            step()
+    for row in replayed:
+        click.echo(f"{row.id}: {row.state}{f' ({printable(row.reason)})' if row.reason else ''}")

@@ -1,0 +1,43 @@
+"""`outbox`: what goes out."""
+
+import click
+
+from qlmhook import listing, outbox
+from qlmhook.cli.output import as_json, limited, print_rows
+from qlmhook.config import load_settings
+from qlmhook.service import Service
+
+
+@click.group("outbox")
+def outbox_() -> None:
+    """See what goes out, and send it."""
+
+
+@outbox_.command("list")
+@click.option("--state", default="", type=click.Choice(["", *outbox.STATES]), help="In this state.")
+@click.option("--order", default="", metavar="REF", help="About this order.")
+@limited
+@as_json
+def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
+    """List the outbox, oldest first."""
+    with Service.open(load_settings()).database.reading():
+        rows = listing.outbox_rows(state=state, order=order, limit=limit)
+    columns = ["id", "kind", "state", "attempts", "due_at", "order_ref", "to", "subject", "last_error"]
+    print_rows(rows, columns, as_json=as_json)
+
+
+@outbox_.command()
+@click.argument("row_ids", metavar="ID...", type=int, nargs=-1, required=True)
+def retry(row_ids: tuple[int, ...]) -> None:
+    """Make rows due again, whatever became of them: a mail that went out goes out once more."""
+    service = Service.open(load_settings())
+    with service.database.transaction():
+        for row_id in row_ids:
+            outbox.retry(row_id, service.clock())
+    click.echo(f"Due again: {', '.join(map(str, row_ids))}. `qlmhook outbox run` sends what is due at once.")
+
+
+@outbox_.command()
+def run() -> None:
+    """Send what is due, and return."""
+    click.echo(f"Tried {Service.open(load_settings()).delivery.work_off()} rows.")

@@ -1,0 +1,160 @@
+"""`property`: what to license for a shop's product."""
+
+import json
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from qlmhook import ledger, mappings, properties
+from qlmhook.cli.output import as_json, limited, print_rows, progress
+from qlmhook.config import load_settings
+from qlmhook.errors import NotFound, PropertyError
+from qlmhook.service import Service
+
+
+@click.group("property")
+def property_() -> None:
+    """Set and check server properties."""
+
+
+@property_.command("set")
+@click.argument("name")
+@click.argument("value")
+def set_(name: str, value: str) -> None:
+    """Store a property, say what it means, and apply what was held for want of it."""
+    service = Service.open(load_settings())
+    _save(service, name, value)
+    _explain(service, name)
+    _apply_held(service)
+
+
+@property_.command()
+@click.argument("name")
+def get(name: str) -> None:
+    """Print a property's value."""
+    with Service.open(load_settings()).database.reading():
+        value = mappings.property_value(name)
+    if value is None:
+        raise NotFound(f"There is no property {name}.")
+    click.echo(value)
+
+
+@property_.command("list")
+@limited
+@as_json
+def list_(limit: int | None, as_json: bool) -> None:
+    """List the properties."""
+    with Service.open(load_settings()).database.reading():
+        rows = [{"name": row.name, "value": row.value} for row in mappings.every()[:limit]]
+    print_rows(rows, ["name", "value"], as_json=as_json)
+
+
+@property_.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a property."""
+    with Service.open(load_settings()).database.transaction():
+        mappings.remove(name)
+    click.echo(f"Removed {name}.")
+
+
+@property_.command()
+def check() -> None:
+    """Check all properties; exit with 1 if one cannot be used."""
+    service = Service.open(load_settings())
+    wrong = 0
+    with service.database.reading():
+        for row in mappings.every():
+            try:
+                checked = properties.check(row.name, row.value, mappings.property_value)
+            except PropertyError as error:
+                wrong += 1
+                click.echo(f"{row.name}: {error}")
+                continue
+            remarks = [*checked.warnings, *_missing_templates(service, checked)]
+            click.echo(f"{row.name}: {' '.join(remarks) or 'ok'}")
+    if wrong:
+        raise PropertyError(f"{wrong} of the properties cannot be used.")
+
+
+@property_.command("import")
+@click.argument("file", type=click.File(encoding="utf-8"))
+def import_(file: TextIO) -> None:
+    """Store the properties of a JSON file {"name": "value", …}, all or none, and apply what was held."""
+    try:
+        entries = json.load(file)
+    except ValueError as error:
+        raise PropertyError(f"{file.name} is no JSON: {error}.") from error
+    if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
+        raise PropertyError(f'{file.name} must hold one JSON object {{"name": "value", …}}.')
+    service = Service.open(load_settings())
+    # those that others splice in come first, so that is_args finds them
+    names = sorted(entries, key=properties.is_mapping)
+    with service.database.transaction(), progress(len(names), "Storing") as step:
+        for name in names:
+            try:
+                mappings.save(name, entries[name], now=service.clock())
+            except PropertyError as error:
+                raise PropertyError(f"{name}: {error} Nothing was stored.") from error
+            step()
+    click.echo(f"Stored {len(names)} properties.")
+    _apply_held(service)
+
+
+@property_.command()
+@click.option("--to", "path", type=click.Path(dir_okay=False, path_type=Path), help="A file; default: print.")
+def export(path: Path | None) -> None:
+    """Print all properties as the JSON that `import` reads."""
+    with Service.open(load_settings()).database.reading():
+        text = json.dumps({row.name: row.value for row in mappings.every()}, indent=2, ensure_ascii=False)
+    if path:
+        path.write_text(text + "\n", encoding="utf-8")
+    else:
+        click.echo(text)
+
+
+def _save(service: Service, name: str, value: str) -> None:
+    with service.database.transaction():
+        checked = mappings.save(name, value, now=service.clock())
+    for remark in [*checked.warnings, *_missing_templates(service, checked)]:
+        click.echo(f"Warning: {remark}", err=True)
+
+
+def _explain(service: Service, name: str) -> None:
+    with service.database.reading():
+        value = mappings.property_value(name) or ""
+        if not properties.is_mapping(name):
+            click.echo(f"Stored {name}: arguments that other properties can add with is_args={name}.")
+            return
+        if value == properties.IGNORE:
+            click.echo(f"Stored {name}: this product gets no license.")
+            return
+        arguments = properties.splice(properties.parse_arguments(value), mappings.property_value)
+    click.echo(f"Stored {name}:")
+    for argument, text in sorted(arguments.items()):
+        if argument in properties.VOCABULARY:
+            click.echo(f"  {argument} = {text}  ({properties.VOCABULARY[argument].meaning})")
+    if "is_emailtemplate" not in arguments:
+        click.echo("  No mail will be sent: is_emailtemplate is not given.")
+
+
+def _missing_templates(service: Service, checked: properties.Checked) -> list[str]:
+    names = [checked.arguments.get(name, "") for name in ("is_emailtemplate", "is_emailtemplate_renew")]
+    return [
+        f"There is no mail template {name!r} yet; the mail waits until there is."
+        for name in names
+        if name and not service.templates.exists(name)
+    ]
+
+
+def _apply_held(service: Service) -> None:
+    with service.database.reading():
+        held = ledger.held()
+    applied = 0
+    with progress(len(held), "Applying what was held") as step:
+        for notification_id in held:
+            applied += service.intake.replay(notification_id).state != "held"
+            step()
+    if held:
+        click.echo(f"Applied {applied} of {len(held)} held notifications.")

@@ -1,0 +1,100 @@
+"""`simulate`: plays 2Checkout against a running service."""
+
+import secrets
+
+import click
+import urllib3
+from qlmhook_avangate import simulation
+from qlmhook_avangate.signature import ALGORITHMS
+
+from qlmhook.errors import QlmhookError
+
+TIMEOUT = 30
+
+
+@click.group()
+def simulate() -> None:
+    """Play 2Checkout against a running service."""
+
+
+@simulate.command()
+@click.option("--url", required=True, help="The service's URL, as 2Checkout has it.")
+@click.option("--key", required=True, help="The secret key to sign with.")
+@click.option("--algorithm", "algorithms", multiple=True, type=click.Choice(ALGORITHMS), help="Default: all but md5.")
+@click.option("--order", "order_ref", default="", help="REFNO; default: a new one.")
+@click.option("--status", default="COMPLETE", show_default=True, help="ORDERSTATUS.")
+@click.option("--product", "products", multiple=True, default=["1"], show_default=True, help="IPN_PID; repeatable.")
+@click.option("--name", "names", multiple=True, help="IPN_PNAME of the products, in their order.")
+@click.option("--quantity", "quantities", multiple=True, help="IPN_QTY of the products, in their order.")
+@click.option("--subscription", "subscriptions", multiple=True, help="IPN_LICENSE_REF, in the order of the products.")
+@click.option("--expires", default="9999-12-31 23:59:59", show_default=True, help="IPN_LICENSE_EXP; empty for none.")
+@click.option("--email", default="john.doe@example.com", show_default=True, help="CUSTOMEREMAIL.")
+@click.option("--test", "test_order", is_flag=True, help="Mark it as a test order.")
+@click.option("--field", "extra", multiple=True, metavar="NAME=VALUE", help="Set a field; repeatable.")
+def ipn(
+    url: str,
+    key: str,
+    algorithms: tuple[str, ...],
+    order_ref: str,
+    status: str,
+    products: tuple[str, ...],
+    names: tuple[str, ...],
+    quantities: tuple[str, ...],
+    subscriptions: tuple[str, ...],
+    expires: str,
+    email: str,
+    test_order: bool,
+    extra: tuple[str, ...],
+) -> None:
+    """Post a signed order and check the receipt; exit with 1 if 2Checkout would not take it."""
+    lines = [
+        simulation.Line(
+            product_id=product,
+            name=_nth(names, index, f"Product {product}"),
+            quantity=_nth(quantities, index, "1"),
+            subscription_ref=_nth(subscriptions, index, secrets.token_hex(5).upper()),
+            expires=expires,
+        )
+        for index, product in enumerate(products)
+    ]
+    order = simulation.Order(
+        order_ref=order_ref or str(100_000_000 + secrets.randbelow(900_000_000)),
+        lines=lines,
+        email=email,
+        status=status,
+        test=test_order,
+        now=simulation.wall_now(),
+        extra=[_field(text) for text in extra],
+    )
+    fields = simulation.ipn_fields(order)
+    click.echo(f"Order {order.order_ref}, {status}, {len(fields)} fields")
+    post(url, fields, key, algorithms or ALGORITHMS[:2])
+
+
+def post(url: str, fields: simulation.Fields, key: str, algorithms: tuple[str, ...]) -> None:
+    """Post signed fields and print what came back; raises QlmhookError unless the receipt is valid."""
+    body = simulation.signed_body(fields, key, algorithms)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    try:
+        response = urllib3.request(
+            "POST", url, body=body, headers=headers, timeout=TIMEOUT, retries=False, redirect=False
+        )
+    except urllib3.exceptions.HTTPError as error:
+        raise QlmhookError(f"{url.partition('?')[0]} cannot be reached: {error}.") from error
+    answer = response.data.decode("utf-8", "replace").strip()
+    click.echo(f"{response.status} {answer}")
+    problem = simulation.receipt_problem(answer, fields, key, algorithms)
+    if response.status != 200 or problem:
+        raise QlmhookError(f"2Checkout would not take this for a receipt. {problem}".rstrip())
+    click.echo("The receipt is valid.")
+
+
+def _nth(values: tuple[str, ...], index: int, default: str) -> str:
+    return values[index] if index < len(values) else default
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint="--field")
+    return name, value

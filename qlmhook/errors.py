@@ -1,0 +1,72 @@
+"""Every exception of qlmhook, on one screen."""
+
+
+class QlmhookError(Exception):
+    """Base of all: its text is a sentence for the person who will read it."""
+
+
+class ConfigurationError(QlmhookError):
+    """A setting is wrong or missing; the service does not start."""
+
+
+class PropertyError(QlmhookError):
+    """A server property's value cannot be used; the text says what was meant."""
+
+
+class NotFound(QlmhookError):
+    """Something that a command names does not exist."""
+
+
+class Held(QlmhookError):
+    """A paid line cannot be turned into a license until a person mends the cause.
+
+    `subject` names that cause, so that the operator is alerted once per cause: mostly the product id.
+    """
+
+    def __init__(self, reason: str, *, subject: str) -> None:
+        super().__init__(reason)
+        self.subject = subject
+
+
+class DeliveryFailed(QlmhookError):
+    """An outbox row could not be delivered; `permanent` means that trying again is no use."""
+
+    def __init__(self, reason: str, *, permanent: bool = False) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+
+
+class Refused(QlmhookError):
+    """The notification is not accepted, and the reason lies with its sender: a 4xx answer."""
+
+
+class MalformedNotification(Refused):
+    """The body is no form, or a field that decides something is missing, repeated or misshapen."""
+
+
+class UnsupportedContent(Refused):
+    """The body's content type is not one that the vendor sends."""
+
+
+class TooLarge(Refused):
+    """The body, a value or the number of fields is over the limit."""
+
+
+class WrongCredentials(Refused):
+    """User or password are missing or wrong."""
+
+
+class SignatureRejected(Refused):
+    """The signature is missing or wrong, or made with an algorithm that is not allowed."""
+
+
+class VendorDisabled(Refused):
+    """The vendor is configured but switched off, or has no key to verify with."""
+
+
+class UnknownVendor(Refused):
+    """No vendor of that name is configured."""
+
+
+class Unavailable(QlmhookError):
+    """Our own fault: nothing was stored, the vendor shall send again."""

@@ -1,0 +1,14 @@
+"""gunicorn's settings for `qlmhook serve`."""
+
+bind = "127.0.0.1:8000"
+worker_class = "gthread"
+workers = 2
+threads = 8
+timeout = 60
+graceful_timeout = 30
+keepalive = 5
+limit_request_line = 8190
+errorlog = "-"
+accesslog = "-"
+# U is the path alone: the query string carries is_pwd
+access_log_format = '%(h)s "%(m)s %(U)s %(H)s" %(s)s %(B)s %(M)sms'

@@ -1,0 +1,76 @@
+"""How an activation key is made, shown and read back.
+
+A key is a letter for the license model, 24 random characters (120 bits) and a check character: 26 characters,
+the base length of QLM's keys. QLM's own encoding is proprietary; these keys only look like it.
+"""
+
+import secrets
+
+# Source: QLM, "QLM License Models": the first letter of an activation key of engine version 6.
+LICENSE_MODELS = {
+    "permanent": "A",
+    "permanent_floating": "K",
+    "permanent_cloud": "R",
+    "trial": "B",
+    "trial_floating": "L",
+    "trial_cloud": "S",
+    "subscription": "F",
+    "subscription_floating": "M",
+    "subscription_cloud": "T",
+}
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: without I, L, O and U, which are misread or misheard."""
+
+RANDOM_LENGTH = 24
+LENGTH = 1 + RANDOM_LENGTH + 1
+GROUP = 5
+
+_MISREAD = str.maketrans({"I": "1", "L": "1", "O": "0"})
+
+
+def new_key(license_model: str) -> str:
+    """Return a new key for a license model of LICENSE_MODELS, without dashes."""
+    body = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
+    start = LICENSE_MODELS[license_model] + body
+    return start + check_character(start)
+
+
+def check_character(start: str) -> str:
+    """Return the character that closes a key: ISO 7064's hybrid system, with modulus 33 and 32.
+
+    It catches every wrong character and nearly every exchange of neighbours.
+    """
+    size = len(ALPHABET)
+    product = size
+    for character in start:
+        total = (product + _value(character)) % size or size
+        product = total * 2 % (size + 1)
+    return ALPHABET[(1 - product) % size]
+
+
+def _value(character: str) -> int:
+    # L, the letter of trial_floating, stands outside the alphabet; U is free
+    return ALPHABET.index("1") if character == "L" else ALPHABET.index(character)
+
+
+def normalize(text: str) -> str:
+    """Return what a person typed as keys are stored: no dashes or blanks, upper case, misread letters mended."""
+    stripped = "".join(text.split()).replace("-", "").upper()
+    return stripped[:1] + stripped[1:].translate(_MISREAD)
+
+
+def is_well_formed(key: str) -> bool:
+    """Tell whether a normalised key can be one: its length, characters, letter and check character."""
+    return (
+        len(key) == LENGTH
+        and key[0] in LICENSE_MODELS.values()
+        and all(character in ALPHABET for character in key[1:])
+        and key[-1] == check_character(key[:-1])
+    )
+
+
+def grouped(key: str) -> str:
+    """Return a key with dashes: groups of five, the last one takes the rest, as QLM shows its keys."""
+    cut = max(len(key) // GROUP - 1, 0) * GROUP
+    return "-".join([*(key[place : place + GROUP] for place in range(0, cut, GROUP)), key[cut:]])

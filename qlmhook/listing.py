@@ -1,0 +1,189 @@
+"""What the listings show: rows found by filters, as plain values."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import peewee
+
+from qlmhook import events, keys, models, outbox
+
+STATUSES = ("active", "expired", "suspended", "revoked")
+
+_CUSTOMER_PARTS = tuple(part.name for part in dataclasses.fields(events.Customer))
+
+Row = dict[str, Any]
+
+
+def licenses(
+    *,
+    now: datetime,
+    order: str = "",
+    email: str = "",
+    subscription: str = "",
+    status: str = "",
+    search: str = "",
+    limit: int | None = None,
+) -> list[Row]:
+    """Return licenses, oldest first; every filter that is given must match."""
+    table = models.License
+    query = table.select(table, models.Customer).join(models.Customer, peewee.JOIN.LEFT_OUTER)
+    if order:
+        query = query.where(table.order_ref == order)
+    if email:
+        query = query.where(models.Customer.email_key == email.lower())
+    if subscription:
+        query = query.where(table.subscription_ref == subscription)
+    if status:
+        query = query.where(_has_status(status, now))
+    if search:
+        query = query.where(_mentions(search))
+    return [license_row(row, now) for row in query.order_by(table.id).limit(limit)]
+
+
+def license_row(license: models.License, now: datetime) -> Row:
+    """Return one license as the public interface names its fields."""
+    return {
+        "key": keys.grouped(license.key),
+        "status": license.status(now),
+        "license_model": license.license_model,
+        "product_id": license.product_id,
+        "major_version": license.major_version,
+        "minor_version": license.minor_version,
+        "product_name": license.product_name,
+        "engine_version": license.engine_version,
+        "features": license.features,
+        "product_properties": license.product_properties,
+        "activations": license.activations,
+        "floating_seats": license.floating_seats,
+        "issued_at": _time(license.issued_at),
+        "ordered_at": _time(license.ordered_at),
+        "expires_at": _time(license.expires_at),
+        "maintenance_until": _time(license.maintenance_until),
+        "vendor": license.vendor,
+        "vendor_product_id": license.vendor_product_id,
+        "order_ref": license.order_ref,
+        "line": license.line,
+        "unit": license.unit,
+        "subscription_ref": license.subscription_ref,
+        "quantity": license.quantity,
+        "affiliate": license.affiliate,
+        "user_data": license.user_data,
+        "computer_type": license.computer_type,
+        "legacy_key": license.legacy_key,
+        "test": license.test,
+        "customer": _customer(license.customer),
+    }
+
+
+def license_history(license: models.License) -> list[Row]:
+    """Return every change to a license, oldest first."""
+    entries = models.Audit.select().where(models.Audit.license == license).order_by(models.Audit.id)
+    return [
+        {
+            "at": _time(entry.at),
+            "actor": entry.actor,
+            "change": entry.change,
+            "before": json.loads(entry.before),
+            "after": json.loads(entry.after),
+            "why": entry.why,
+        }
+        for entry in entries
+    ]
+
+
+def notifications(*, state: str = "", order: str = "", limit: int | None = None) -> list[Row]:
+    """Return notifications, oldest first."""
+    table = models.Notification
+    query = table.select()
+    if state:
+        query = query.where(table.state == state)
+    if order:
+        query = query.where(table.order_ref == order)
+    return [notification_row(row) for row in query.order_by(table.id).limit(limit)]
+
+
+def notification_row(row: models.Notification) -> Row:
+    """Return one notification as the public interface names its fields."""
+    return {
+        "id": row.id,
+        "vendor": row.vendor,
+        "endpoint": row.endpoint,
+        "kind": row.kind,
+        "order_ref": row.order_ref,
+        "order_status": row.order_status,
+        "state": row.state,
+        "reason": row.reason,
+        "received_at": _time(row.received_at),
+        "applied_at": _time(row.applied_at),
+        "copies": row.copies,
+    }
+
+
+def outbox_rows(*, state: str = "", order: str = "", limit: int | None = None) -> list[Row]:
+    """Return rows of the outbox, oldest first."""
+    table = models.Outbox
+    query = table.select()
+    if state:
+        query = query.where(table.state == state)
+    if order:
+        query = query.where(table.order_ref == order)
+    return [outbox_row(row) for row in query.order_by(table.id).limit(limit)]
+
+
+def outbox_row(row: models.Outbox) -> Row:
+    """Return one row of the outbox as the public interface names its fields."""
+    assert row.state in outbox.STATES
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "state": row.state,
+        "attempts": row.attempts,
+        "due_at": _time(row.due_at),
+        "last_error": row.last_error,
+        "order_ref": row.order_ref,
+        "to": row.to,
+        "subject": row.subject,
+    }
+
+
+def _has_status(status: str, now: datetime) -> Any:
+    """The same rules as License.status, for the database."""
+    table = models.License
+    revoked = table.revoked_at.is_null(False)
+    suspended = table.suspended_at.is_null(False)
+    over = table.expires_at.is_null(False) & (table.expires_at <= now)
+    return {
+        "revoked": revoked,
+        "suspended": ~revoked & suspended,
+        "expired": ~revoked & ~suspended & over,
+        "active": ~revoked & ~suspended & (table.expires_at.is_null() | (table.expires_at > now)),
+    }[status]
+
+
+def _mentions(text: str) -> Any:
+    table, customer = models.License, models.Customer
+    columns: Iterable[Any] = (
+        table.order_ref,
+        table.subscription_ref,
+        table.product_name,
+        customer.email,
+        customer.full_name,
+        customer.company,
+    )
+    found = table.key.contains(keys.normalize(text))
+    for column in columns:
+        found |= column.contains(text)
+    return found
+
+
+def _customer(customer: models.Customer | None) -> Row | None:
+    if customer is None:
+        return None
+    return {"full_name": customer.full_name, **{name: getattr(customer, name) for name in _CUSTOMER_PARTS}}
+
+
+def _time(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat().replace("+00:00", "Z")

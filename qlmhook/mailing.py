@@ -1,0 +1,89 @@
+"""Which mails and alerts a change calls for: rows in the outbox, in the change's own transaction."""
+
+import json
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+
+from qlmhook import models, outbox
+from qlmhook.entitlement import Entitlement
+
+logger = logging.getLogger(__name__)
+
+
+class Mailing:
+    """Writes mails to customers and alerts to the operator; without an operator's address alerts are logged."""
+
+    def __init__(self, *, operator: str) -> None:
+        self._operator = operator
+
+    def announce(self, entitlement: Entitlement, licenses: Iterable[models.License], *, now: datetime) -> None:
+        """Mail the newest order's licenses to the customer, each once for an order.
+
+        A mail of the same order and template that is still waiting takes them up, so that one mail lists all.
+        """
+        renewal = entitlement.last.order_ref != entitlement.first.order_ref
+        template = entitlement.last.terms.mail_template(renewal=renewal)
+        order_ref = entitlement.last.order_ref
+        new = [license for license in licenses if not _is_mailed(license, order_ref)]
+        if not template or not new:
+            return
+        customer = new[0].customer
+        if customer is None:
+            self.alert(
+                subject=f"Order {order_ref}: the license is issued, but not mailed",
+                text=f"Order {order_ref} came without an e-mail address that can be mailed to. Its license is "
+                f"issued: see `qlmhook license list --order {order_ref}`.",
+                now=now,
+                once=True,
+            )
+            return
+        row = _waiting_mail(new[0].vendor, order_ref, template, customer.email)
+        if row is None:
+            payload = {"template": template, "renewal": renewal}
+            row = outbox.add(
+                "mail",
+                payload,
+                now=now,
+                vendor=new[0].vendor,
+                order_ref=order_ref,
+                to=customer.email,
+                subject=template,
+            )
+        for license in new:
+            models.MailedLicense.create(vendor=license.vendor, order_ref=order_ref, license=license, outbox=row)
+
+    def alert(self, *, subject: str, text: str, now: datetime, once: bool = False) -> None:
+        """Tell the operator; with `once` only if the same was not told before."""
+        known = models.Outbox.select().where(models.Outbox.kind == "alert", models.Outbox.subject == subject)
+        if once and known.exists():
+            return
+        logger.warning("%s. %s", subject, text)
+        if self._operator:
+            outbox.add("alert", {"text": text}, now=now, to=self._operator, subject=subject)
+
+
+def licenses_in(row: models.Outbox) -> list[models.License]:
+    """Return the licenses that a mail is about, in the order in which they were added."""
+    mailed = models.MailedLicense
+    return [entry.license for entry in mailed.select().where(mailed.outbox == row).order_by(mailed.id)]
+
+
+def _is_mailed(license: models.License, order_ref: str) -> bool:
+    mailed = models.MailedLicense
+    return (
+        mailed.select()
+        .where(mailed.vendor == license.vendor, mailed.order_ref == order_ref, mailed.license == license)
+        .exists()
+    )
+
+
+def _waiting_mail(vendor: str, order_ref: str, template: str, to: str) -> models.Outbox | None:
+    rows = models.Outbox.select().where(
+        models.Outbox.kind == "mail",
+        models.Outbox.state == "due",
+        models.Outbox.vendor == vendor,
+        models.Outbox.order_ref == order_ref,
+        models.Outbox.to == to,
+    )
+    return next((row for row in rows if json.loads(row.payload)["template"] == template), None)

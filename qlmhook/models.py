@@ -1,0 +1,266 @@
+"""The tables. Facts are stored; what can be derived from them, such as a license's status, is not."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from qlmhook.database import Database, WriterLock, current_database
+from qlmhook.errors import ConfigurationError
+
+SCHEMA_VERSION = 1
+
+
+if TYPE_CHECKING:
+    _Known = peewee.DateTimeField[datetime]
+    _Optional = peewee.DateTimeField[datetime | None]
+else:
+    _Known = _Optional = peewee.DateTimeField
+
+
+class _Utc:
+    """Stores UTC without a zone, gives aware datetimes, on every engine."""
+
+    def db_value(self, value: datetime | None) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def python_value(self, value: Any) -> datetime | None:
+        naive = super().python_value(value)  # type: ignore[misc]
+        return None if naive is None else naive.replace(tzinfo=UTC)
+
+
+class UtcField(_Utc, _Known):
+    """A time that is always known."""
+
+
+class OptionalUtcField(_Utc, _Optional):
+    """A time, or None for never or not yet."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(null=True, **options)
+
+
+class Table(peewee.Model):
+    """Base of all tables: the database is the one whose transaction is running."""
+
+    id = peewee.AutoField()
+
+    class Meta:
+        database = current_database
+        legacy_table_names = False
+
+
+class SchemaVersion(Table):
+    """The version of the tables in this database."""
+
+    version = peewee.IntegerField()
+
+
+class ServerProperty(Table):
+    """A name and a value that the operator set: mostly `pid_<product id>` and what to license for it."""
+
+    name = peewee.CharField(max_length=190, unique=True)
+    value = peewee.TextField()
+    updated_at = UtcField()
+
+
+class Notification(Table):
+    """A verified notification as it came, and what became of it."""
+
+    vendor = peewee.CharField(max_length=64)
+    endpoint = peewee.CharField(max_length=128)
+    kind = peewee.CharField(max_length=16)
+    order_ref = peewee.CharField(max_length=64, index=True)
+    order_status = peewee.CharField(max_length=64)
+    state = peewee.CharField(max_length=16, index=True)
+    reason = peewee.TextField()
+    received_at = UtcField(index=True)
+    applied_at = OptionalUtcField()
+    digest = peewee.CharField(max_length=64, unique=True)
+    content_type = peewee.CharField(max_length=128)
+    body = peewee.BlobField()
+    copies = peewee.IntegerField(default=1)
+
+
+class Fact(Table):
+    """One thing that a notification told about one line of an order; never changed, never deleted."""
+
+    notification_id: int
+    notification = peewee.ForeignKeyField(Notification)
+    vendor = peewee.CharField(max_length=64)
+    order_ref = peewee.CharField(max_length=64)
+    line = peewee.CharField(max_length=64)
+    subscription_ref = peewee.CharField(max_length=64)
+    email = peewee.CharField(max_length=254, index=True)
+    kind = peewee.CharField(max_length=32)
+    at = UtcField()
+    data = peewee.TextField()
+    digest = peewee.CharField(max_length=64, unique=True)
+
+    class Meta:
+        indexes = ((("vendor", "order_ref"), False), (("vendor", "subscription_ref"), False))
+
+
+class Hold(Table):
+    """Why a notification waits: a cause that a person must mend."""
+
+    notification = peewee.ForeignKeyField(Notification)
+    vendor = peewee.CharField(max_length=64)
+    order_ref = peewee.CharField(max_length=64)
+    subject = peewee.CharField(max_length=190, index=True)
+    reason = peewee.TextField()
+
+
+class Customer(Table):
+    """Who bought, one row for each e-mail address, compared in lower case."""
+
+    email_key = peewee.CharField(max_length=254, unique=True)
+    email = peewee.CharField(max_length=254)
+    full_name = peewee.TextField()
+    first_name = peewee.TextField()
+    last_name = peewee.TextField()
+    company = peewee.TextField()
+    phone = peewee.TextField()
+    fax = peewee.TextField()
+    address1 = peewee.TextField()
+    address2 = peewee.TextField()
+    city = peewee.TextField()
+    state = peewee.TextField()
+    zip = peewee.TextField()
+    country = peewee.TextField()
+
+
+class License(Table):
+    """A license: what was sold, to whom, until when. Its status is derived from these facts."""
+
+    key = peewee.CharField(max_length=64, unique=True)
+    vendor = peewee.CharField(max_length=64)
+    order_ref = peewee.CharField(max_length=64)
+    line = peewee.CharField(max_length=64)
+    unit = peewee.IntegerField()
+    subscription_ref = peewee.CharField(max_length=64)
+    vendor_product_id = peewee.CharField(max_length=64)
+    license_model = peewee.CharField(max_length=32)
+    product_id = peewee.BigIntegerField()
+    major_version = peewee.BigIntegerField()
+    minor_version = peewee.BigIntegerField()
+    product_name = peewee.TextField()
+    engine_version = peewee.CharField(max_length=16)
+    features = peewee.TextField()
+    product_properties = peewee.TextField()
+    activations = peewee.BigIntegerField()
+    floating_seats = peewee.BigIntegerField()
+    quantity = peewee.BigIntegerField()
+    affiliate = peewee.TextField()
+    user_data = peewee.TextField()
+    computer_type = peewee.IntegerField()
+    legacy_key = peewee.TextField()
+    test = peewee.BooleanField()
+    customer_id: int | None
+    customer = peewee.ForeignKeyField(Customer, null=True)
+    ordered_at = UtcField()
+    issued_at = UtcField(index=True)
+    expires_at = OptionalUtcField()
+    maintenance_until = OptionalUtcField()
+    suspended_at = OptionalUtcField()
+    revoked_at = OptionalUtcField()
+
+    class Meta:
+        indexes = (
+            (("vendor", "order_ref", "line", "unit"), True),
+            (("vendor", "subscription_ref"), False),
+        )
+
+    def status(self, now: datetime) -> str:
+        """Return revoked, suspended, expired or active, the first that applies."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.suspended_at is not None:
+            return "suspended"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "active"
+
+
+class Audit(Table):
+    """One change to a license: when, by whom, from what to what, and why."""
+
+    license = peewee.ForeignKeyField(License)
+    at = UtcField()
+    actor = peewee.CharField(max_length=128)
+    change = peewee.CharField(max_length=32)
+    before = peewee.TextField()
+    after = peewee.TextField()
+    why = peewee.TextField()
+
+
+class Outbox(Table):
+    """Something that goes out after the commit: a mail, an alert."""
+
+    kind = peewee.CharField(max_length=16)
+    state = peewee.CharField(max_length=16)
+    vendor = peewee.CharField(max_length=64)
+    order_ref = peewee.CharField(max_length=64)
+    to = peewee.TextField()
+    subject = peewee.TextField()
+    payload = peewee.TextField()
+    attempts = peewee.IntegerField(default=0)
+    created_at = UtcField()
+    due_at = UtcField()
+    leased_until = OptionalUtcField()
+    lease = peewee.CharField(max_length=32, default="")
+    done_at = OptionalUtcField()
+    last_error = peewee.TextField(default="")
+
+    class Meta:
+        indexes = ((("state", "due_at"), False), (("vendor", "order_ref"), False))
+
+
+class MailedLicense(Table):
+    """Which license was mailed for which order: the guard against a second mail."""
+
+    vendor = peewee.CharField(max_length=64)
+    order_ref = peewee.CharField(max_length=64)
+    license = peewee.ForeignKeyField(License)
+    outbox = peewee.ForeignKeyField(Outbox)
+
+    class Meta:
+        indexes = ((("vendor", "order_ref", "license"), True),)
+
+
+class Heartbeat(Table):
+    """When an outbox worker was last alive."""
+
+    worker = peewee.CharField(max_length=128, unique=True)
+    at = UtcField()
+
+
+TABLES: list[type[peewee.Model]] = [
+    WriterLock,
+    SchemaVersion,
+    ServerProperty,
+    Notification,
+    Fact,
+    Hold,
+    Customer,
+    License,
+    Audit,
+    Outbox,
+    MailedLicense,
+    Heartbeat,
+]
+
+
+def prepare(database: Database) -> None:
+    """Create the tables if they are not there; raises ConfigurationError for those of another version."""
+    database.create_tables(TABLES)
+    with database.transaction():
+        found = SchemaVersion.select().first()
+        if found is None:
+            SchemaVersion.create(version=SCHEMA_VERSION)
+            WriterLock.create(id=1)
+        elif found.version != SCHEMA_VERSION:
+            raise ConfigurationError(
+                f"The database has tables of version {found.version}, this qlmhook works with {SCHEMA_VERSION}."
+            )
+    database.close()  # a connection must not be inherited by a forked process

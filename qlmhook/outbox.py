@@ -1,0 +1,120 @@
+"""The outbox: what is to go out, written with the license and carried out later, for days if need be.
+
+A worker leases a row, works without a transaction, and then says what became of it. A worker that dies leaves
+a lease that runs out, and another takes the row up again: a mail may in that moment go out twice, but never not
+at all.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from qlmhook import models
+from qlmhook.errors import NotFound
+
+LEASE = timedelta(minutes=15)
+"""Longer than any delivery takes, so that no row is in two hands."""
+
+FIRST_DELAY = timedelta(minutes=1)
+LONGEST_DELAY = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(days=7)
+
+STATES = ("due", "leased", "done", "dead")
+
+
+def add(
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    now: datetime,
+    vendor: str = "",
+    order_ref: str = "",
+    to: str = "",
+    subject: str = "",
+) -> models.Outbox:
+    """Add a row in the running transaction, due at once."""
+    return models.Outbox.create(
+        kind=kind,
+        state="due",
+        vendor=vendor,
+        order_ref=order_ref,
+        to=to,
+        subject=subject,
+        payload=json.dumps(payload),
+        created_at=now,
+        due_at=now,
+    )
+
+
+def payload_of(row: models.Outbox) -> dict[str, Any]:
+    """Return what a row carries."""
+    payload: dict[str, Any] = json.loads(row.payload)
+    return payload
+
+
+def is_any_due(now: datetime) -> bool:
+    """Tell whether there is something to claim, without becoming a writer."""
+    return bool(models.Outbox.select().where(_claimable(now)).exists())
+
+
+def claim(now: datetime) -> models.Outbox | None:
+    """Lease the row that has been due the longest, or one whose lease ran out; None when nothing is due."""
+    due_first = models.Outbox.due_at, models.Outbox.id
+    row: models.Outbox | None = models.Outbox.select().where(_claimable(now)).order_by(*due_first).first()
+    if row is None:
+        return None
+    row.state = "leased"
+    row.lease = secrets.token_hex(16)
+    row.leased_until = now + LEASE
+    row.attempts += 1
+    row.save()
+    return row
+
+
+def finish(row: models.Outbox, now: datetime) -> None:
+    """Mark a leased row as done."""
+    _conclude(row, state="done", done_at=now, last_error="")
+
+
+def fail(row: models.Outbox, error: str, *, permanent: bool, now: datetime) -> bool:
+    """Put a leased row back until later, or give it up; return whether it was given up.
+
+    It is given up when the failure is permanent, or a week after it was written.
+    """
+    dead = permanent or now - row.created_at >= GIVE_UP_AFTER
+    _conclude(row, state="dead" if dead else "due", due_at=now + delay_after(row.attempts), last_error=error[:2000])
+    return dead
+
+
+def delay_after(attempts: int) -> timedelta:
+    """Return how long to wait after so many attempts: a minute, then twice as long each time, up to an hour."""
+    return min(FIRST_DELAY * (1 << min(attempts - 1, 10)), LONGEST_DELAY)
+
+
+def retry(row_id: int, now: datetime) -> models.Outbox:
+    """Make a row due again, dead or done as it may be; raises NotFound."""
+    row = models.Outbox.get_or_none(models.Outbox.id == row_id)
+    if row is None:
+        raise NotFound(f"There is no outbox row {row_id}.")
+    row.state, row.due_at, row.created_at, row.leased_until, row.lease = "due", now, now, None, ""
+    row.save()
+    return row
+
+
+def describe(row: models.Outbox, **values: Any) -> None:
+    """Set columns of a row that its delivery found out, such as the rendered subject."""
+    models.Outbox.update(values).where(models.Outbox.id == row.id).execute()
+
+
+def _claimable(now: datetime) -> Any:
+    waiting = (models.Outbox.state == "due") & (models.Outbox.due_at <= now)
+    abandoned = (models.Outbox.state == "leased") & (models.Outbox.leased_until <= now)
+    return waiting | abandoned
+
+
+def _conclude(row: models.Outbox, **values: Any) -> None:
+    models.Outbox.update(leased_until=None, lease="", **values).where(
+        models.Outbox.id == row.id, models.Outbox.lease == row.lease
+    ).execute()

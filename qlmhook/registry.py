@@ -1,0 +1,102 @@
+"""The configured vendors, collected once at start-up."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+import pluggy
+
+from qlmhook import hookspecs
+from qlmhook.config import VendorSettings
+from qlmhook.errors import ConfigurationError, UnknownVendor, VendorDisabled
+from qlmhook.vendor import Vendor
+
+ENTRY_POINT_GROUP = "qlmhook"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A configured instance: the section's name, what the core was told about it, and the plugin's object."""
+
+    name: str
+    settings: VendorSettings
+    vendor: Vendor
+
+
+class Accounts:
+    """The accounts by the names that is_vendor may carry: the instance's own, then its plugin's."""
+
+    def __init__(self, accounts: Iterable[Account], *, default: str = "") -> None:
+        self._accounts = {account.name.lower(): account for account in accounts}
+        self._by_name = dict(self._accounts)
+        for account in self._accounts.values():
+            for alias in (account.vendor.plugin, *account.vendor.aliases):
+                self._by_name.setdefault(alias.lower(), account)
+        self._default = default
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._accounts.values())
+
+    def find(self, name: str) -> Account:
+        """Return the account that a notification is for.
+
+        Raises UnknownVendor when none has that name, VendorDisabled when it is switched off.
+        """
+        account = self._by_name.get((name or self._default).lower())
+        if account is None:
+            raise UnknownVendor("No vendor of this name is configured; check is_vendor in the URL.")
+        if not account.settings.enabled:
+            raise VendorDisabled("This vendor is disabled.")
+        return account
+
+    def named(self, name: str) -> Account:
+        """Return the account that a stored row belongs to, enabled or not; raises ConfigurationError."""
+        account = self._accounts.get(name.lower())
+        if account is None:
+            raise ConfigurationError(f"There is no [vendors.{name}] in the configuration any more.")
+        return account
+
+
+def load_accounts(vendors: Mapping[str, VendorSettings], *, default: str = "") -> Accounts:
+    """Load the plugins that the configuration names, and make one account for each section.
+
+    Raises ConfigurationError for a plugin that is not installed, two vendor classes of one name, or a setting
+    that a plugin refuses.
+    """
+    classes = _vendor_classes({settings.plugin for settings in vendors.values()})
+    accounts = []
+    for name, settings in vendors.items():
+        if settings.plugin not in classes:
+            raise ConfigurationError(
+                f"vendors.{name}.plugin: the plugin {settings.plugin!r} registers no vendor of that name."
+            )
+        vendor = classes[settings.plugin](name, settings.section)
+        accounts.append(Account(name=name, settings=settings, vendor=vendor))
+    return Accounts(accounts, default=default)
+
+
+def _vendor_classes(plugins: Iterable[str]) -> dict[str, type[Vendor]]:
+    hooks = pluggy.PluginManager("qlmhook")
+    hooks.add_hookspecs(hookspecs)
+    for name in sorted(plugins):
+        _load(hooks, name)
+    try:
+        hooks.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise ConfigurationError(f"A plugin implements a hook that does not exist: {error}.") from error
+
+    classes: dict[str, type[Vendor]] = {}
+    for vendor_class in [vendor for vendors in hooks.hook.register_vendors() for vendor in vendors]:
+        if vendor_class.plugin in classes:
+            raise ConfigurationError(f"Two plugins register a vendor named {vendor_class.plugin!r}.")
+        classes[vendor_class.plugin] = vendor_class
+    return classes
+
+
+def _load(hooks: pluggy.PluginManager, name: str) -> None:
+    found = list(entry_points(group=ENTRY_POINT_GROUP, name=name))
+    if not found:
+        installed = ", ".join(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)})) or "none"
+        raise ConfigurationError(f"The plugin {name!r} is not installed (installed: {installed}).")
+    for point in {point.value: point for point in found}.values():
+        hooks.register(point.load())

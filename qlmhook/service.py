@@ -1,0 +1,55 @@
+"""Everything but HTTP and the command line, wired together from the settings."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from qlmhook import models
+from qlmhook.config import Settings
+from qlmhook.database import Database
+from qlmhook.delivery import Delivery
+from qlmhook.fulfillment import Fulfillment
+from qlmhook.intake import Clock, Intake
+from qlmhook.mail import Mailer
+from qlmhook.mailing import Mailing
+from qlmhook.registry import Accounts, load_accounts
+from qlmhook.templating import Templates
+
+
+def utc_now() -> datetime:
+    """Return the time of day, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """The parts that the web application and the commands share."""
+
+    settings: Settings
+    database: Database
+    accounts: Accounts
+    templates: Templates
+    mailer: Mailer
+    intake: Intake
+    delivery: Delivery
+    clock: Clock
+
+    @classmethod
+    def open(cls, settings: Settings, *, clock: Clock = utc_now) -> Self:
+        """Load the plugins and prepare the database; raises ConfigurationError, Unavailable."""
+        accounts = load_accounts(settings.vendors, default=settings.default_vendor)
+        database = Database(settings.database)
+        models.prepare(database)
+        templates = Templates(settings.mail.templates)
+        mailer = Mailer(settings.mail)
+        mailing = Mailing(operator=settings.mail.operator)
+        return cls(
+            settings=settings,
+            database=database,
+            accounts=accounts,
+            templates=templates,
+            mailer=mailer,
+            intake=Intake(database=database, accounts=accounts, fulfillment=Fulfillment(mailing), clock=clock),
+            delivery=Delivery(database=database, mailer=mailer, templates=templates, alerts=mailing, clock=clock),
+            clock=clock,
+        )

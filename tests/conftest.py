@@ -1,0 +1,193 @@
+"""Fixtures: a service on each engine, a signer that knows the protocol's text only, and a real mail server."""
+
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from aiosmtpd.controller import Controller
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from qlmhook import mappings
+from qlmhook.app import create_app
+from qlmhook.config import CONFIG_VARIABLE, Settings, load_settings
+from qlmhook.service import Service
+from tests.avangate.signer import Fields, form_body, signed
+
+POSTGRES = os.environ.get("QLMHOOK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+
+KEY = "synthetic-Secret1!"
+USER = "tom"
+PASSWORD = "planted-Passw0rd"
+URL = "/qlmlicenseserver/qlmservice.asmx/QlmWebHookHandler"
+QUERY = f"is_vendor=avangate&is_user={USER}&is_pwd={PASSWORD}"
+MAPPING = "&is_productid=1&is_majorversion=1&is_minorversion=0&is_emailtemplate=Customer.NewOrder"
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Clock:
+    """Tells the time that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class MailServer:
+    """A real SMTP server on loopback that keeps what it takes, and refuses what a test tells it to."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Any] = []
+        self.rcpt_answer: dict[str, str] = {}
+        self.data_answer = "250 OK"
+        self.port = free_port()
+        self.controller = Controller(self, hostname="127.0.0.1", port=self.port, enable_SMTPUTF8=True)
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        answer = self.rcpt_answer.get(address, "250 OK")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.data_answer.startswith("250"):
+            self.envelopes.append(envelope)
+        return self.data_answer
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    server = MailServer()
+    server.controller.start()
+    yield server
+    server.controller.stop()
+
+
+def _postgres_is_there() -> bool:
+    try:
+        psycopg.connect(POSTGRES, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def postgres_found() -> bool:
+    return _postgres_is_there()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database: a file, or a schema of its own on a PostgreSQL server where one is found."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    if not request.getfixturevalue("postgres_found"):
+        pytest.skip("no PostgreSQL server is found; name one in QLMHOOK_TEST_POSTGRES")
+    schema = f"qlmhook_{uuid.uuid4().hex}"
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+    yield f"{POSTGRES}?options=-csearch_path%3D{schema}"
+    with psycopg.connect(POSTGRES, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+Configure = Callable[..., Settings]
+
+
+@pytest.fixture
+def configure(tmp_path: Path, database_url: str) -> Configure:
+    """Write a configuration file and load it; keyword arguments are QLMHOOK__… overrides without the prefix."""
+
+    def write(**overrides: str) -> Settings:
+        path = tmp_path / "qlmhook.toml"
+        path.write_text(
+            f"""
+database = "{database_url}"
+worker = false
+[mail]
+sender = "Licensing <licensing@example.com>"
+operator = "operator@example.com"
+[vendors.avangate]
+user = "{USER}"
+password = "{PASSWORD}"
+shared_keys = ["{KEY}"]
+""",
+            encoding="utf-8",
+        )
+        environment = {f"QLMHOOK__{name.upper()}": value for name, value in overrides.items()}
+        return load_settings({CONFIG_VARIABLE: str(path), **environment})
+
+    return write
+
+
+class Shop:
+    """A running service as 2Checkout sees it, with a look at what it stored."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.app = create_app(settings, clock=clock)
+        self.client: FlaskClient = self.app.test_client()
+        self.service: Service = self.app.extensions["qlmhook"]
+        self.clock = clock
+
+    def map(self, product_id: str, value: str = MAPPING) -> None:
+        with self.service.database.transaction():
+            mappings.save(f"pid_{product_id}", value, now=self.clock())
+
+    def post(self, fields: Fields, *, key: str = KEY, query: str = QUERY, url: str = URL) -> TestResponse:
+        """Sign fields with SHA2 and SHA3 and post them."""
+        return self.post_body(form_body(signed(fields, key, ("sha256", "sha3_256"))), query=query, url=url)
+
+    def post_body(
+        self,
+        body: bytes,
+        *,
+        query: str = QUERY,
+        url: str = URL,
+        content_type: str = "application/x-www-form-urlencoded",
+    ) -> TestResponse:
+        return self.client.post(f"{url}?{query}", data=body, content_type=content_type)
+
+
+OpenShop = Callable[..., Shop]
+
+
+@pytest.fixture
+def open_shop(configure: Configure, clock: Clock) -> Iterator[OpenShop]:
+    """Open a shop with QLMHOOK__… overrides."""
+    shops: list[Shop] = []
+
+    def open_(**overrides: str) -> Shop:
+        shops.append(Shop(configure(**overrides), clock))
+        return shops[-1]
+
+    yield open_
+    for shop in shops:
+        shop.service.database.close()
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop) -> Shop:
+    return open_shop()

@@ -1,0 +1,5 @@
+"""The WSGI entry point: `gunicorn wsgi:app`."""
+
+from qlmhook.app import create_app
+
+app = create_app()
