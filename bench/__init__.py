@@ -1,0 +1,1 @@
+"""Measures the service; see docs/benchmark.md."""

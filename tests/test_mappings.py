@@ -1,0 +1,109 @@
+"""Server properties in the database."""
+
+import pytest
+
+from qlmhook import mappings, models
+from qlmhook.errors import NotFound, PropertyError
+from tests.conftest import Shop
+
+PRODUCT = "&is_productid=1&is_majorversion=1&is_minorversion=0"
+
+
+def test_a_property_is_found_by_its_name_in_any_case(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("Common.Args", "is_features=0:1", now=shop.clock())
+
+        assert mappings.property_value(" COMMON.args ") == "is_features=0:1"
+
+
+def test_saving_again_replaces_the_value(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("common", "is_features=0:1", now=shop.clock())
+        mappings.save("COMMON", "is_features=0:2", now=shop.clock())
+
+        assert [(row.name, row.value) for row in mappings.every()] == [("common", "is_features=0:2")]
+
+
+def test_a_wrong_value_leaves_the_stored_one_alone(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("common", "is_features=0:1", now=shop.clock())
+
+        with pytest.raises(PropertyError):
+            mappings.save("common", "is_features=all", now=shop.clock())
+        assert mappings.property_value("common") == "is_features=0:1"
+
+
+def test_a_password_inside_a_property_does_not_reach_the_database(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("pid_1", f"is_user=tom&is_pwd=hush{PRODUCT}", now=shop.clock())
+
+        rows = list(models.ServerProperty.select().tuples())
+    assert len(rows) == 1
+    assert "hush" not in repr(rows)
+    assert "tom" not in repr(rows)
+
+
+def test_properties_are_listed_by_name(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        for name in ("pid_2", "common", "pid_1"):
+            mappings.save(name, PRODUCT, now=shop.clock())
+
+        assert [row.name for row in mappings.every()] == ["common", "pid_1", "pid_2"]
+
+
+def test_a_removed_property_is_gone(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("common", "is_features=0:1", now=shop.clock())
+        mappings.remove(" Common ")
+
+        assert mappings.property_value("common") is None
+
+
+def test_removing_what_is_not_there_is_an_error(shop: Shop) -> None:
+    with shop.service.database.transaction(), pytest.raises(NotFound, match="no property common"):
+        mappings.remove("common")
+
+
+def test_the_mapping_of_one_account_counts_before_that_of_all(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("pid_101", f"{PRODUCT}&is_userdata1=all", now=shop.clock())
+        mappings.save("second_pid_101", f"{PRODUCT}&is_userdata1=second", now=shop.clock())
+
+        first, second = mappings.terms_of("avangate", "101"), mappings.terms_of("Second", "101")
+    assert first is not None
+    assert second is not None
+    assert (first.user_data, second.user_data) == ("all", "second")
+
+
+def test_one_account_can_ignore_a_product_that_others_license(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("pid_101", PRODUCT, now=shop.clock())
+        mappings.save("second_pid_101", "ignore", now=shop.clock())
+
+        assert mappings.terms_of("second", "101") is None
+
+
+def test_a_product_without_a_mapping_is_named(shop: Shop) -> None:
+    with shop.service.database.reading(), pytest.raises(NotFound, match="no property pid_101"):
+        mappings.terms_of("avangate", "101")
+
+
+def test_a_mapping_splices_what_the_database_has_today(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("common", "is_userdata1=before", now=shop.clock())
+        mappings.save("pid_101", f"{PRODUCT}&is_args=Common", now=shop.clock())
+        mappings.save("common", "is_userdata1=after", now=shop.clock())
+
+        terms = mappings.terms_of("avangate", "101")
+    assert terms is not None
+    assert terms.user_data == "after"
+
+
+def test_a_mapping_whose_splice_was_removed_cannot_be_used(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        mappings.save("common", "is_features=0:1", now=shop.clock())
+        mappings.save("pid_101", f"{PRODUCT}&is_args=common", now=shop.clock())
+        mappings.remove("common")
+
+        with pytest.raises(PropertyError, match="'common', which does not exist"):
+            mappings.terms_of("avangate", "101")
