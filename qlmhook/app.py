@@ -9,10 +9,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from qlmhook import views
 from qlmhook.config import Settings, load_settings
-from qlmhook.delivery import Worker
 from qlmhook.form import MAX_BODY
 from qlmhook.intake import Clock
 from qlmhook.service import Service, utc_now
+from qlmhook.worker import Worker
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
@@ -25,7 +25,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     _log_to_stderr()
     service = Service.open(settings, clock=clock)
     app = Flask("qlmhook", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1  # one more, so that views can tell a longer one
     app.url_map.converters["any_path"] = views.AnyPath
     app.url_map.merge_slashes = False
     app.extensions["qlmhook"] = service
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
 
 
 def _start_worker(service: Service) -> None:
-    worker = Worker(service.delivery)
+    worker = Worker(service.delivery, service.refusals)
     worker.start()
     atexit.register(worker.stop)  # a mail that is being handed over is written down before the process ends
 

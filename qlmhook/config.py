@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, val
 from qlmhook.errors import ConfigurationError
 from qlmhook.schemas import Texts, explain
 
+PUBLISHED = "published"
 CONFIG_VARIABLE = "QLMHOOK_CONFIG"
 DEFAULT_CONFIG = "qlmhook.toml"
 ENVIRONMENT_PREFIX = "QLMHOOK__"
@@ -40,6 +42,7 @@ class VendorSettings:
     enabled: bool
     user: str
     password: str = field(repr=False)
+    sources: list[IPv4Network | IPv6Network | str]
     test_orders: str
     revoke_on_refund: bool
     revoke_on_cancel: bool
@@ -70,6 +73,17 @@ class _MailSchema(Schema):
     templates = fields.String(load_default="")
 
 
+class _Sources(Texts):
+    """Networks, or the word "published" for those that the shop names."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        texts = super()._deserialize(value, attr, data, **options)
+        try:
+            return [text if text == PUBLISHED else ip_network(text) for text in texts]
+        except ValueError as error:
+            raise ValidationError(f"{error}; networks like 192.0.2.0/24 are meant, or {PUBLISHED!r}") from None
+
+
 class _VendorSchema(Schema):
     class Meta:
         unknown = EXCLUDE
@@ -78,6 +92,7 @@ class _VendorSchema(Schema):
     enabled = fields.Boolean(load_default=True)
     user = fields.String(load_default="")
     password = fields.String(load_default="")
+    sources = _Sources(load_default=list)
     test_orders = fields.String(load_default="issue", validate=validate.OneOf(["issue", "ignore"]))
     revoke_on_refund = fields.Boolean(load_default=False)
     revoke_on_cancel = fields.Boolean(load_default=False)
@@ -142,7 +157,7 @@ def _override(raw: dict[str, Any], name: str, value: str) -> None:
     if key.endswith("_FILE"):
         key = key.removesuffix("_FILE")
         try:
-            value = Path(value).read_text(encoding="utf-8").rstrip("\n")
+            value = Path(value).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{name}: the file {value!r} cannot be read: {error}.") from error
     table = raw

@@ -49,7 +49,9 @@ class Database:
         """The engine's name and version, for `doctor` and the benchmark."""
         name = type(self._peewee).__name__.removesuffix("Database").lower()
         version = self._peewee.server_version
-        return f"{name} {'.'.join(map(str, version))}" if isinstance(version, tuple) else f"{name} {version}"
+        if isinstance(version, int):  # PostgreSQL: 150020 is 15.20
+            version = divmod(version, 10_000)
+        return f"{name} {'.'.join(map(str, version))}"
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -1,38 +1,52 @@
 """What a subscription or line entitles its buyer to: a pure function of the facts.
 
 It does not look at the clock or the database, and the order of its arguments does not matter. That is what
-makes repeats, late messages and any order of arrival end in the same licenses.
+makes repeats, late messages and any order of arrival end in the same licenses. What each kind of fact does
+stands in rules.py.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 
+from qlmhook import standing
 from qlmhook.errors import Held
-from qlmhook.events import Customer, EventKind, Item
+from qlmhook.events import NAMING_CUSTOMERS, Customer, EventKind, Item
 from qlmhook.history import Fact
-from qlmhook.properties import Terms
+from qlmhook.rules import Effect, Policy, effect_of
+from qlmhook.standing import FOREVER, Bar
+from qlmhook.terms import Terms
 
 MAX_QUANTITY = 10_000
 """More units than this in one line are looked at by a person before keys are made."""
 
-FOREVER = datetime.max.replace(tzinfo=UTC)
-
 TermsFor = Callable[[Item], Terms | None]
 """Returns an item's terms, or None for a product that gets no license; raises Held without a usable mapping."""
+
+Place = tuple[str, str]
+"""An order's reference and the name of a line in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Purchase:
-    """One paid line of one order, put together from every message about it."""
+    """One paid line of one order, put together from every message about it.
+
+    `told_at` is when the vendor last spoke of it.
+    """
 
     order_ref: str
     line: str
     placed_at: datetime
+    told_at: datetime
     test: bool
     item: Item
     expires_at: datetime | None
     terms: Terms
+
+    @property
+    def place(self) -> Place:
+        """Which line of which order it is."""
+        return self.order_ref, self.line
 
     @property
     def units(self) -> int:
@@ -67,91 +81,165 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True)
 class Entitlement:
-    """What the facts about one subject add up to; `first` is the order that began it, `last` the newest."""
+    """What the facts about one subject add up to.
 
-    first: Purchase
-    last: Purchase
-    customer: Customer
+    `purchases` are those that count, oldest first, or all when none counts any more.
+    """
+
+    purchases: tuple[Purchase, ...]
     grants: tuple[Grant, ...]
+    customer: Customer
+    revoked: Bar | None = None
+    suspended: Bar | None = None
+    ended_at: datetime | None = None
+    grace_until: datetime | None = None
+
+    @property
+    def first(self) -> Purchase:
+        """The purchase that began it."""
+        return self.purchases[0]
+
+    @property
+    def last(self) -> Purchase:
+        """The newest purchase."""
+        return self.purchases[-1]
 
 
-def derive(facts: Iterable[Fact], terms_for: TermsFor, zone: tzinfo) -> Entitlement | None:
-    """Return what the facts of one subject entitle to, or None when that is nothing.
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What the facts are judged by: the mappings, where days end, the operator's choice, what is issued already."""
 
-    `zone` is where days end. Raises Held when a paid line cannot be fulfilled until a person mends the cause.
+    terms_for: TermsFor
+    zone: tzinfo
+    policy: Policy
+    fulfilled: Collection[Place]
+
+
+def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitlement | None, list[Held]]:
+    """Return what the facts of one subject entitle to, or None when that is nothing, and what is held.
+
+    A purchase that is held, until a person mends the cause or a message arrives, does not count; the others do.
     """
     facts = sorted(facts, key=lambda fact: fact.age)
     paid = [fact for fact in facts if fact.event.kind is EventKind.PAID]
+    undone = _undone(facts, circumstances)
     if not paid:
-        _hold_what_is_under_review(facts)
-        return None
-    purchases = _purchases(paid, terms_for)
+        return None, [] if undone else list(_what_waits(facts))
+    subscription = standing.newest(facts, EventKind.SUBSCRIPTION)
+    every, holds = _purchases(paid, undone, subscription, circumstances)
+    counting = [purchase for purchase in every if purchase.place not in undone]
+    purchases = counting or every
     if not purchases:
-        return None
-    return Entitlement(
-        first=purchases[0],
-        last=purchases[-1],
-        customer=_customer(paid),
-        grants=tuple(_grant(unit, purchases, zone) for unit in range(1, max(p.units for p in purchases) + 1)),
+        return None, holds
+    grants = [
+        _grant(unit, purchases, subscription, circumstances.zone)
+        for unit in range(1, max(purchase.units for purchase in purchases) + 1)
+    ]
+    is_current = subscription is not None and all(p.placed_at <= subscription.event.at for p in purchases)
+    current = subscription if is_current else None
+    entitlement = Entitlement(
+        purchases=tuple(purchases),
+        grants=tuple(grants),
+        customer=_customer(facts),
+        revoked=_revoked(facts, every, counting, undone),
+        suspended=standing.disputed(facts) or standing.stopped_or_paused(current),
+        ended_at=standing.ended_at(current),
+        grace_until=standing.grace_until(current),
     )
+    return entitlement, holds
 
 
-def _hold_what_is_under_review(facts: list[Fact]) -> None:
+def _what_waits(facts: list[Fact]) -> Iterator[Held]:
     for fact in reversed(facts):
         if fact.event.kind is EventKind.UNDER_REVIEW:
-            raise Held(
-                f"{fact.event.reason} It is fulfilled as soon as the approval arrives.",
-                subject=f"order {fact.event.order_ref}",
+            order = f"order {fact.event.order_ref}"
+            yield Held(f"{fact.event.reason} It is fulfilled as soon as the approval arrives.", subject=order)
+            return
+    for fact in facts:
+        if fact.event.kind is EventKind.SUBSCRIPTION and fact.item is not None:
+            ref = fact.item.subscription_ref
+            yield Held(
+                f"No paid order of subscription {ref} is known yet; this is applied when one arrives.",
+                subject=f"subscription {ref}",
+                alert=False,
             )
+            return
 
 
-def _purchases(paid: list[Fact], terms_for: TermsFor) -> list[Purchase]:
-    """Return the purchases, oldest first; those of products that get no license are left out."""
-    lines: dict[tuple[str, str], list[Fact]] = {}
+def _undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, Fact]:
+    """Return the lines whose purchase counts no more, each with the fact that undid it."""
+    undone: dict[Place, Fact] = {}
+    for fact in facts:
+        if fact.item is None:
+            continue
+        place = fact.event.order_ref, fact.item.line
+        effect = effect_of(fact.event.kind, circumstances.policy)
+        if effect is Effect.UNDOES or (effect is Effect.RECORDED and place not in circumstances.fulfilled):
+            undone.setdefault(place, fact)
+    return undone
+
+
+def _purchases(
+    paid: list[Fact], undone: Collection[Place], subscription: Fact | None, circumstances: Circumstances
+) -> tuple[list[Purchase], list[Held]]:
+    """Return the purchases, oldest first, without those of products that get no license, and what is held."""
+    lines: dict[Place, list[Fact]] = {}
     for fact in paid:
         if fact.item is not None:
             lines.setdefault((fact.event.order_ref, fact.item.line), []).append(fact)
-    purchases = [_purchase(facts, terms_for) for facts in lines.values()]
-    return sorted(
-        (purchase for purchase in purchases if purchase is not None),
-        key=lambda purchase: (purchase.placed_at, len(purchase.order_ref), purchase.order_ref, purchase.line),
-    )
+    purchases, holds = [], []
+    for place, facts in lines.items():
+        if place in undone and place not in circumstances.fulfilled:
+            continue  # undone before it was issued
+        try:
+            purchase = _purchase(place, facts, circumstances.terms_for)
+            if purchase is not None:
+                _refuse_without_end(purchase, subscription, circumstances.zone)
+                purchases.append(purchase)
+        except Held as hold:
+            holds.append(hold)
+    purchases.sort(key=lambda p: (p.placed_at, len(p.order_ref), p.order_ref, p.line))
+    return purchases, holds
 
 
-def _purchase(facts: list[Fact], terms_for: TermsFor) -> Purchase | None:
-    """Put together what several messages told about one line: the newest counts, dates only ever grow."""
+def _purchase(place: Place, facts: list[Fact], terms_for: TermsFor) -> Purchase | None:
+    """Put together what several messages told about one line: the newest counts, date and quantity only grow."""
     items = [fact.item for fact in facts if fact.item is not None]
     item = next((item for item in reversed(items) if not item.problem), items[-1])
-    event = facts[-1].event
     terms = terms_for(item)
     if terms is None:
         return None
+    order_ref, line = place
     if item.problem:
-        raise Held(f"Line {item.line}: {item.problem}", subject=f"order {event.order_ref}")
+        raise Held(f"Line {line}: {item.problem}", subject=f"order {order_ref}")
+    item = replace(item, quantity=max(item.quantity for item in items))
     if item.quantity > MAX_QUANTITY:
-        raise Held(
-            f"Line {item.line}: the quantity {item.quantity} is over {MAX_QUANTITY}.",
-            subject=f"order {event.order_ref}",
-        )
+        raise Held(f"Line {line}: the quantity {item.quantity} is over {MAX_QUANTITY}.", subject=f"order {order_ref}")
     dates = [item.expires_at for item in items if item.expires_at is not None]
     return Purchase(
-        order_ref=event.order_ref,
-        line=item.line,
+        order_ref=order_ref,
+        line=line,
         placed_at=min(fact.event.placed_at for fact in facts),
-        test=event.test,
+        told_at=facts[-1].event.at,
+        test=facts[-1].event.test,
         item=item,
         expires_at=FOREVER if any(item.lifetime for item in items) else max(dates, default=None),
         terms=terms,
     )
 
 
-def _grant(unit: int, purchases: list[Purchase], zone: tzinfo) -> Grant:
-    """Work out one license: each purchase that has this many units extends it, none shortens it."""
+def _grant(unit: int, purchases: list[Purchase], subscription: Fact | None, zone: tzinfo) -> Grant:
+    """Work out one license: each purchase that has this many units extends it, none shortens it.
+
+    What the vendor says of the subscription stands for the purchases that it last spoke of before.
+    """
     covering = [purchase for purchase in purchases if purchase.units >= unit]
-    end: datetime | None = None
+    end = standing.subscription_end(subscription)
+    known_until = subscription.event.at if subscription is not None and end is not None else None
     maintenance: datetime | None = None
     for purchase in covering:
-        end = max(filter(None, (end, _end(purchase, end, zone))))
+        if known_until is None or purchase.told_at > known_until:
+            end = max(filter(None, (end, _end(purchase, end, zone))))
         maintenance = _maintenance(purchase, maintenance, end, zone)
     last = covering[-1]
     return Grant(
@@ -173,17 +261,21 @@ def _end(purchase: Purchase, previous: datetime | None, zone: tzinfo) -> datetim
         return purchase.expires_at
     if previous == FOREVER:
         return FOREVER
-    end = purchase.terms.end(max(previous or purchase.placed_at, purchase.placed_at), zone)
-    if end is not None:
-        return end
-    if purchase.terms.license_model.startswith(("subscription", "trial")):
+    return purchase.terms.end(max(previous or purchase.placed_at, purchase.placed_at), zone) or FOREVER
+
+
+def _refuse_without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) -> None:
+    """A subscription or trial that nobody says the end of is never issued without one."""
+    known = (
+        purchase.expires_at or purchase.terms.end(purchase.placed_at, zone) or standing.subscription_end(subscription)
+    )
+    if known is None and purchase.terms.license_model.startswith(("subscription", "trial")):
         raise Held(
             f"Product {purchase.item.product_id} is licensed as {purchase.terms.license_model}, but neither the "
             "notification nor its mapping says when it ends. Make the shop send the date, or add is_expduration "
             "to the mapping.",
             subject=f"product {purchase.item.product_id}",
         )
-    return FOREVER
 
 
 def _maintenance(purchase: Purchase, previous: datetime | None, end: datetime | None, zone: tzinfo) -> datetime | None:
@@ -196,7 +288,19 @@ def _maintenance(purchase: Purchase, previous: datetime | None, end: datetime | 
     return max(previous, bought, end if end is not None and end != FOREVER else bought)
 
 
+def _revoked(
+    facts: list[Fact], every: list[Purchase], counting: list[Purchase], undone: dict[Place, Fact]
+) -> Bar | None:
+    for fact in facts:
+        if standing.effect(fact) is Effect.REVOKES:
+            return standing.bar(f"The chargeback of order {fact.event.order_ref} is lost.", fact, facts)
+    if counting:
+        return None
+    last = undone[every[-1].place]
+    return standing.bar(f"Order {last.event.order_ref} is {last.event.kind.value}.", last, facts)
+
+
 def _customer(facts: list[Fact]) -> Customer:
     """Return the newest customer with an address, else the newest."""
-    with_address = [fact.event.customer for fact in facts if fact.event.customer.email]
-    return with_address[-1] if with_address else facts[-1].event.customer
+    told = [fact.event.customer for fact in facts if fact.event.kind in NAMING_CUSTOMERS]
+    return next((customer for customer in reversed(told) if customer.email), told[-1])

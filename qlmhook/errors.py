@@ -20,12 +20,14 @@ class NotFound(QlmhookError):
 class Held(QlmhookError):
     """A paid line cannot be turned into a license until a person mends the cause.
 
-    `subject` names that cause, so that the operator is alerted once per cause: mostly the product id.
+    `subject` names that cause, so that the operator is alerted once per cause, such as a product. Without
+    `alert` nobody has to do anything: what is waited for comes by itself.
     """
 
-    def __init__(self, reason: str, *, subject: str) -> None:
+    def __init__(self, reason: str, *, subject: str, alert: bool = True) -> None:
         super().__init__(reason)
         self.subject = subject
+        self.alert = alert
 
 
 class DeliveryFailed(QlmhookError):
@@ -58,6 +60,10 @@ class WrongCredentials(Refused):
 
 class SignatureRejected(Refused):
     """The signature is missing or wrong, or made with an algorithm that is not allowed."""
+
+
+class SourceRefused(Refused):
+    """The request comes from an address that the setting `sources` does not name."""
 
 
 class VendorDisabled(Refused):

@@ -1,17 +1,35 @@
 """What happened, in words that every vendor shares. The core knows no others."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What a vendor tells about an order."""
+    """What a vendor tells about an order's lines, or about a subscription."""
 
     PAID = "paid"
-    """The order is paid for, or payment is guaranteed: its lines are to be fulfilled."""
+    """Paid for, or payment is guaranteed: to be fulfilled."""
     UNDER_REVIEW = "under_review"
-    """The order is paid for, but the vendor's fraud review has not approved it."""
+    """Paid for, but the vendor's fraud review has not approved it."""
+    REFUNDED = "refunded"
+    """The money went back after the sale was complete."""
+    REVERSED = "reversed"
+    """The payment was undone before the sale was complete."""
+    CANCELED = "canceled"
+    """The order was canceled before the sale was complete."""
+    CHARGEBACK_OPENED = "chargeback_opened"
+    """The customer's bank disputes the payment."""
+    CHARGEBACK_WON = "chargeback_won"
+    """The dispute ended for the merchant."""
+    CHARGEBACK_LOST = "chargeback_lost"
+    """The dispute ended for the customer, or was accepted."""
+    SUBSCRIPTION = "subscription"
+    """How a subscription stands, whatever its orders."""
+
+
+NAMING_CUSTOMERS = (EventKind.PAID, EventKind.SUBSCRIPTION)
+"""The events whose customer is the license's: that of a refund may be a bank's clerk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +52,11 @@ class Customer:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One line of an order.
+    """One line of an order, or a subscription.
 
-    `line` names the line within its order, the same in every message about that order.
-    `problem` is a sentence when the vendor's data for this line cannot be understood: the line is held with it.
+    `line` names the line within its order, the same in every message about that order; of a subscription it is
+    the reference. `problem` is a sentence when the vendor's data for this line cannot be understood: the line is
+    held with it.
     """
 
     line: str
@@ -52,8 +71,24 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How the vendor says that a subscription stands; its end is the item's.
+
+    `stopped` and `paused` take the use away until the vendor says otherwise, a pause only between its dates;
+    `expired` says that it has ended whatever the date; for `grace_days` beyond the end the use goes on.
+    """
+
+    stopped: bool = False
+    paused: bool = False
+    paused_from: datetime | None = None
+    paused_until: datetime | None = None
+    expired: bool = False
+    grace_days: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
-    """One thing that happened to one order.
+    """One thing that happened to the lines of an order, or to a subscription.
 
     `at` is when the vendor made the message, `placed_at` when the customer bought; both are aware.
     """
@@ -65,6 +100,7 @@ class Event:
     test: bool = False
     customer: Customer = Customer()
     items: tuple[Item, ...] = ()
+    standing: Standing | None = None
     reason: str = ""
 
 
@@ -72,11 +108,15 @@ class Event:
 class Message:
     """A notification as its vendor plugin understood it.
 
-    Without events there is nothing to do, and `note` says why.
+    Without events there is nothing to do, and `note` says why; `unclear` is a sentence when a person must look.
+    `merchant` is the vendor's name for the account, if the notification tells: it never changes under one key.
     """
 
     kind: str
     order_ref: str
     order_status: str
+    subscription_ref: str = ""
+    merchant: str = ""
     events: tuple[Event, ...] = ()
-    note: str = field(default="")
+    note: str = ""
+    unclear: str = ""

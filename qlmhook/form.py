@@ -5,6 +5,8 @@ from urllib.parse import unquote_to_bytes
 
 from qlmhook.errors import MalformedNotification, TooLarge
 
+FORM = "application/x-www-form-urlencoded"
+
 MAX_BODY = 1024 * 1024
 MAX_FIELDS = 5000
 MAX_VALUE = 64 * 1024

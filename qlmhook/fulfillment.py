@@ -1,12 +1,24 @@
 """Applies what a notification says: facts are added, and the licenses they are about are brought up to date."""
 
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 
-from qlmhook import entitlement, history, ledger, licenses, mappings, models, properties
+from qlmhook import confirmations, customers, history, ledger, licenses, mappings, models
+from qlmhook.entitlement import Circumstances, derive
 from qlmhook.errors import Held, MalformedNotification, NotFound, PropertyError
-from qlmhook.events import Item, Message
+from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Item, Message
+from qlmhook.history import Subject
+from qlmhook.licenses import Cause
 from qlmhook.mailing import Mailing
 from qlmhook.registry import Account
+from qlmhook.rules import Effect, Policy, effect_of
+from qlmhook.terms import Terms
+from qlmhook.vendor import Notification, Vendor
+
+LONGEST_KIND = 16
+LONGEST_REFERENCE = 64
 
 
 class Fulfillment:
@@ -16,52 +28,90 @@ class Fulfillment:
         self._mailing = mailing
 
     def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> None:
-        """Apply a notification, and what is held of the same order, which it may set free."""
-        self._apply_one(account, row, message, now)
-        for other in ledger.held(order_ref=row.order_ref) if message.events else []:
+        """Apply a notification, and what is held of the same order or subscription, which it may set free."""
+        subjects = self._apply_one(account, row, message, now)
+        waiting_for = [f"order {message.order_ref}", *(f"subscription {s.subscription_ref}" for s in subjects)]
+        for other in ledger.held(subjects=waiting_for) if message.events else []:
             if other != row.id:
                 self.reapply(account, ledger.get(other), now=now)
 
     def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
         """Apply a stored notification once more, as its plugin understands it today."""
         try:
-            message = account.vendor.parse(ledger.restore(row))
+            message = read(account.vendor, ledger.restore(row))
         except MalformedNotification as error:
             self.hold(account, row, str(error), now=now)
             return
-        row.kind, row.order_ref, row.order_status = message.kind, message.order_ref, message.order_status
+        ledger.describe(row, message)
         self._apply_one(account, row, message, now)
 
     def hold(self, account: Account, row: models.Notification, reason: str, *, now: datetime) -> None:
         """Keep a notification that cannot be applied, and alert the operator once per reason."""
         self._conclude(account, row, done=False, note="", holds=[Held(reason, subject=reason[:190])], now=now)
 
-    def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> None:
+    def alert(self, *, subject: str, text: str, now: datetime) -> None:
+        """Tell the operator something, once."""
+        self._mailing.alert(subject=subject, text=text, now=now, once=True)
+
+    def settle(self, account: Account, subjects: Collection[Subject], cause: Cause) -> tuple[bool, list[Held]]:
+        """Bring licenses to what all facts about them say; return whether there are any, and what is held."""
+        done, holds = False, []
+        facts = history.of_subjects(account.name, subjects)
+        orders = {fact.event.order_ref for told in facts.values() for fact in told}
+        circumstances = Circumstances(
+            terms_for=lambda item: _terms(account.name, item),
+            zone=account.vendor.timezone,
+            policy=_policy(account),
+            fulfilled=licenses.fulfilled_lines(account.name, orders),
+        )
+        for subject in subjects:
+            entitled, held = derive(facts[subject], circumstances)
+            holds += held
+            if entitled is None:
+                continue
+            customer = customers.find(entitled.customer.email)
+            current = licenses.reconcile(subject, entitled, customer, cause)
+            if current:
+                done = True
+                licenses.mark_fulfilled(account.name, entitled, cause.at)
+            usable = [license for license in current if license.status(cause.at) in ("active", "expired")]
+            self._mailing.announce(entitled, usable, now=cause.at)
+        return done, holds
+
+    def _apply_one(
+        self, account: Account, row: models.Notification, message: Message, now: datetime
+    ) -> Iterable[Subject]:
         events, note = message.events, message.note
         if account.settings.test_orders == "ignore" and any(event.test for event in events):
             events, note = (), "This is a test order, and the setting test_orders is ignore."
         for event in events:
             history.record(row, account.name, event)
+            if event.kind in NAMING_CUSTOMERS:
+                customers.save(event.customer, event.at)
+            self._tell(account, event, now)
 
-        done, holds = False, []
-        for subject in history.subjects_of_order(account.name, message.order_ref) if events else []:
-            try:
-                done = self._settle(account, subject, actor=f"notification {row.id}", now=now) or done
-            except Held as hold:
-                holds.append(hold)
+        holds = [Held(message.unclear, subject=f"notification {row.id}")] if message.unclear else []
+        subjects = {subject: None for event in events for subject in history.subjects_of(account.name, event)}
+        why = f"{message.order_status} of {message.order_ref or message.subscription_ref}"
+        done, held = self.settle(account, subjects, Cause(actor=f"notification {row.id}", at=now, why=why))
+        holds += held
+        for order_ref in {event.order_ref for event in events if event.kind is EventKind.PAID} if done else ():
+            confirmations.plan(account, order_ref, row, now=now)
         if events and not done:
-            note = "No line of the order gets a license."
+            note = "There is no license that this changes."
         self._conclude(account, row, done=done, note=note, holds=holds, now=now)
+        return subjects
 
-    def _settle(self, account: Account, subject: history.Subject, *, actor: str, now: datetime) -> bool:
-        """Bring a subject's licenses to what all its facts say; return whether it has any."""
-        facts = history.of_subject(subject)
-        entitled = entitlement.derive(facts, lambda item: _terms(account.name, item), account.vendor.timezone)
-        if entitled is None:
-            return False
-        current = licenses.reconcile(subject, entitled, actor=actor, now=now)
-        self._mailing.announce(entitled, current, now=now)
-        return True
+    def _tell(self, account: Account, event: Event, now: datetime) -> None:
+        """Alert the operator to money that went back, once for each order and event."""
+        effect = effect_of(event.kind, _policy(account))
+        if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.REVOKES):
+            self._mailing.alert(
+                subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
+                text=f"{effect.value} See `qlmhook license list --order {event.order_ref}`.",
+                now=now,
+                once=True,
+            )
 
     def _conclude(
         self,
@@ -74,8 +124,9 @@ class Fulfillment:
         now: datetime,
     ) -> None:
         unheard = ledger.conclude(row, done=done, note=note, holds=holds, now=now)
+        confirmations.nudge(account.name, row.order_ref, now)
         for hold in holds:
-            if hold.subject in unheard:
+            if hold.alert and hold.subject in unheard:
                 unheard.remove(hold.subject)
                 about = f"order {row.order_ref}" if row.order_ref else f"a notification of {account.name}"
                 self._mailing.alert(
@@ -86,10 +137,43 @@ class Fulfillment:
                 )
 
 
-def _terms(vendor: str, item: Item) -> properties.Terms | None:
+def read(vendor: Vendor, notification: Notification) -> Message:
+    """Return what a verified notification says, checked for what the database can keep.
+
+    Raises MalformedNotification, or whatever a faulty plugin raises.
+    """
+    message = vendor.parse(notification)
+    try:
+        json.dumps([asdict(event) for event in message.events], default=str, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # JSON can carry half a character
+        raise MalformedNotification("The notification has text that is not Unicode.") from None
+    texts = {"kind": message.kind, "order_ref": message.order_ref, "order_status": message.order_status}
+    texts["subscription_ref"] = message.subscription_ref
+    for event in message.events:
+        texts["event.order_ref"] = event.order_ref
+        for item in event.items:
+            texts |= {f"item.{name}": getattr(item, name) for name in ("line", "product_id", "subscription_ref")}
+            _refuse_too_long(texts)
+    _refuse_too_long(texts)
+    return message
+
+
+def _refuse_too_long(texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        limit = LONGEST_KIND if name == "kind" else LONGEST_REFERENCE
+        if len(text) > limit:
+            raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")
+
+
+def _policy(account: Account) -> Policy:
+    settings = account.settings
+    return Policy(revoke_on_refund=settings.revoke_on_refund, revoke_on_cancel=settings.revoke_on_cancel)
+
+
+def _terms(vendor: str, item: Item) -> Terms | None:
     subject = f"product {item.product_id}"
     try:
-        return mappings.terms_of(vendor, item.product_id)
+        return mappings.terms_of(vendor, item.product_id, item.options)
     except NotFound:
         raise Held(
             f"Product {item.product_id} ({item.product_name[:80]!r}) has no mapping: "

@@ -1,12 +1,13 @@
 """gunicorn's settings for `qlmhook serve`."""
 
 bind = "127.0.0.1:8000"
-worker_class = "gthread"
+worker_class = "qlmhook.gunicorn_worker.DeadlineWorker"
 workers = 2
-threads = 8
+threads = 16
 timeout = 60
 graceful_timeout = 30
 keepalive = 5
+control_socket_disable = True
 limit_request_line = 8190
 errorlog = "-"
 accesslog = "-"

@@ -7,30 +7,32 @@ them (entitlement.py), so the order in which notifications arrive does not matte
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from qlmhook import models
-from qlmhook.events import Customer, Event, EventKind, Item
+from qlmhook.events import Customer, Event, EventKind, Item, Standing
+
+LONGEST_ADDRESS = 254
 
 _ADDRESS = re.compile(r"[^@\s<>,;:\"\\()\[\]]{1,64}@[^@\s<>,;:\"\\()\[\]]{1,189}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """An event about one line of an order, or about the whole order when `item` is None."""
+    """An event about one line of an order or one subscription; `learned_at` is when its notification came."""
 
     event: Event
     item: Item | None
     digest: str
-    notification_id: int
+    learned_at: datetime
 
     @property
-    def age(self) -> tuple[datetime, str]:
-        """Sorts facts by when the vendor told them; the digest decides between two of one second."""
-        return self.event.at, self.digest
+    def age(self) -> tuple[datetime, int, str]:
+        """Sorts facts by when the vendor told them; of one second, by where they stand in an order's life."""
+        return self.event.at, list(EventKind).index(self.event.kind), self.digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ def record(notification: models.Notification, vendor: str, event: Event) -> None
             email=address_key(event.customer.email),
             kind=event.kind.value,
             at=event.at,
+            learned_at=notification.received_at,
             data=data,
             digest=hashlib.sha256(f"{vendor}\n{data}".encode()).hexdigest(),
         ).on_conflict_ignore().execute()
@@ -67,46 +70,54 @@ def of_order(vendor: str, order_ref: str) -> list[Fact]:
     return _load(models.Fact.vendor == vendor, models.Fact.order_ref == order_ref)
 
 
-def of_subject(subject: Subject) -> list[Fact]:
-    """Return every fact about a subscription or line, and those about the whole of its orders."""
-    if not subject.subscription_ref:
-        facts = of_order(subject.vendor, subject.order_ref)
-    else:
-        orders = models.Fact.select(models.Fact.order_ref).where(
-            models.Fact.vendor == subject.vendor, models.Fact.subscription_ref == subject.subscription_ref
-        )
-        facts = _load(models.Fact.vendor == subject.vendor, models.Fact.order_ref.in_(orders))
-    owners = _owners(subject.vendor, facts)
-    return [fact for fact in facts if fact.item is None or owners[fact.event.order_ref, fact.item.line] == subject]
+def of_subjects(vendor: str, subjects: Collection[Subject]) -> dict[Subject, list[Fact]]:
+    """Return every fact about each of these subscriptions and lines."""
+    table = models.Fact
+    refs = [subject.subscription_ref for subject in subjects if subject.subscription_ref]
+    of_theirs = table.subscription_ref.in_(refs)
+    orders = {row.order_ref for row in table.select(table.order_ref).where(table.vendor == vendor, of_theirs)}
+    orders |= {subject.order_ref for subject in subjects}
+    found: dict[Subject, list[Fact]] = {subject: [] for subject in subjects}
+    facts = _load(table.vendor == vendor, table.order_ref.in_(orders - {""}) | of_theirs)
+    owner = owners(vendor, facts)
+    for fact in facts:
+        subject = owner.get((fact.event.order_ref, fact.item.line)) if fact.item else None
+        if subject in found:
+            found[subject].append(fact)
+    return found
 
 
-def of_customer(email: str) -> list[Fact]:
+def of_customer(email_key: str) -> list[Fact]:
     """Return every fact that carries this address."""
-    return _load(models.Fact.email == address_key(email))
+    return _load(models.Fact.email == email_key)
 
 
-def subjects_of_order(vendor: str, order_ref: str) -> list[Subject]:
-    """Return what an order's lines are about, in the order of the lines."""
-    return list(dict.fromkeys(_owners(vendor, of_order(vendor, order_ref)).values()))
+def subjects_of(vendor: str, event: Event) -> list[Subject]:
+    """Return what an event is about: its order's lines, in their order, or its subscription."""
+    if event.kind is EventKind.SUBSCRIPTION:
+        return [Subject(vendor=vendor, subscription_ref=item.subscription_ref) for item in event.items]
+    return list(dict.fromkeys(owners(vendor, of_order(vendor, event.order_ref)).values()))
 
 
 def address_key(email: str) -> str:
     """Return an e-mail address as addresses are compared, or nothing if it cannot be mailed to."""
-    return email.lower() if _ADDRESS.fullmatch(email) and email.isprintable() else ""
+    key = email.lower()  # can be longer: some letters become two
+    usable = _ADDRESS.fullmatch(email) and email.isprintable() and len(key) <= LONGEST_ADDRESS
+    return key if usable else ""
 
 
-def _owners(vendor: str, facts: Iterable[Fact]) -> dict[tuple[str, str], Subject]:
+def owners(vendor: str, facts: Iterable[Fact]) -> dict[tuple[str, str], Subject]:
     """Tell the subject of each line; before payment, and sometimes after, a line comes without its reference."""
-    owners: dict[tuple[str, str], Subject] = {}
-    for fact in sorted(facts, key=lambda fact: fact.age):
+    found: dict[tuple[str, str], Subject] = {}
+    for fact in sorted(facts, key=lambda fact: fact.event.at):
         if fact.item is None:
             continue
         place = fact.event.order_ref, fact.item.line
         if fact.item.subscription_ref:
-            owners[place] = Subject(vendor=vendor, subscription_ref=fact.item.subscription_ref)
+            found[place] = Subject(vendor=vendor, subscription_ref=fact.item.subscription_ref)
         else:
-            owners.setdefault(place, Subject(vendor=vendor, order_ref=place[0], line=place[1]))
-    return owners
+            found.setdefault(place, Subject(vendor=vendor, order_ref=place[0], line=place[1]))
+    return found
 
 
 def _load(*where: Any) -> list[Fact]:
@@ -128,15 +139,22 @@ def _decode(row: models.Fact) -> Fact:
         test=data["test"],
         customer=Customer(**data["customer"]),
         items=items,
+        standing=_decode_standing(data["standing"]) if data["standing"] else None,
         reason=data["reason"],
     )
     item = items[0] if items else None
-    return Fact(event=event, item=item, digest=row.digest, notification_id=row.notification_id)
+    return Fact(event=event, item=item, digest=row.digest, learned_at=row.learned_at)
+
+
+def _decode_standing(data: dict[str, Any]) -> Standing:
+    pause_begin, pause_end = data.pop("paused_from"), data.pop("paused_until")
+    return Standing(**data, paused_from=_decode_time(pause_begin), paused_until=_decode_time(pause_end))
 
 
 def _decode_item(data: dict[str, Any]) -> Item:
-    expires_at = data.pop("expires_at")
-    return Item(
-        **{**data, "options": tuple(data["options"])},
-        expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
-    )
+    expires_at, options = data.pop("expires_at"), data.pop("options")
+    return Item(**data, options=tuple(options), expires_at=_decode_time(expires_at))
+
+
+def _decode_time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

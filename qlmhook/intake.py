@@ -8,11 +8,11 @@ from datetime import datetime
 
 from qlmhook import ledger, models
 from qlmhook.database import Database
-from qlmhook.errors import MalformedNotification, QlmhookError, Unavailable, WrongCredentials
+from qlmhook.errors import MalformedNotification, QlmhookError, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.events import Message
-from qlmhook.fulfillment import Fulfillment
+from qlmhook.fulfillment import Fulfillment, read
 from qlmhook.registry import Account, Accounts
-from qlmhook.vendor import Notification, Reply, Verified
+from qlmhook.vendor import Notification, Reply, Verified, key_id
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +36,13 @@ class Intake:
         self._fulfillment = fulfillment
         self._clock = clock
 
-    def admit(self, vendor_name: str, credentials: Credentials) -> Account:
-        """Return the account that a request is for; raises UnknownVendor, VendorDisabled, WrongCredentials."""
+    def admit(self, vendor_name: str, credentials: Credentials, *, source: str) -> Account:
+        """Return the account that a request is for; `source` is the address that it comes from.
+
+        Raises UnknownVendor, VendorDisabled, SourceRefused, WrongCredentials.
+        """
         account = self._accounts.find(vendor_name)
+        account.refuse_stranger(source)
         settings = account.settings
         same_user = hmac.compare_digest(credentials.user.encode(), settings.user.encode())
         same_password = hmac.compare_digest(credentials.password.encode(), settings.password.encode())
@@ -53,15 +57,19 @@ class Intake:
         not the vendor's or cannot be understood, Unavailable when it could not be stored or applied.
         """
         verified = account.vendor.verify(notification)
+        message = ledger.UNREADABLE
         try:
-            message = account.vendor.parse(notification)
-        except MalformedNotification as error:
-            self._keep(account, notification, verified, ledger.UNREADABLE, str(error))
-            raise
-        try:
+            message = read(account.vendor, notification)
             with self._database.transaction():
-                row = ledger.enter(account.name, notification, verified, message)
+                row = ledger.enter(account, notification, verified, message)
+                self._note_key(account, verified, message)
                 self._fulfillment.apply(account, row, message, now=self._clock())
+        except MalformedNotification as error:
+            self._keep(account, notification, verified, message, str(error))
+            raise
+        except SignatureRejected as error:
+            self._warn_of_forgery(account, error)
+            raise
         except QlmhookError:
             raise
         except Exception as error:
@@ -77,10 +85,29 @@ class Intake:
             self._fulfillment.reapply(self._accounts.named(row.vendor), row, now=self._clock())
         return row
 
+    def _warn_of_forgery(self, account: Account, error: SignatureRejected) -> None:
+        with self._database.transaction():
+            self._fulfillment.alert(
+                subject=f"A notification of {account.name} was sent again with another meaning",
+                text=f"{error} It was refused. If the first one is not genuine either, make a new key.",
+                now=self._clock(),
+            )
+
+    def _note_key(self, account: Account, verified: Verified, message: Message) -> None:
+        """Remember when a key was last used; two merchants under one key are something to look at."""
+        known = ledger.note_key(account.name, key_id(verified.key), message.merchant, now=self._clock())
+        if known:
+            self._fulfillment.alert(
+                subject=f"Another merchant under one key of {account.name}: {message.merchant}",
+                text=f"The key of endpoint {verified.endpoint} signed for the merchant {known} until now. If you did "
+                "not change accounts, somebody else has your key: make a new one in the shop's control panel.",
+                now=self._clock(),
+            )
+
     def _keep(
         self, account: Account, notification: Notification, verified: Verified, message: Message, reason: str
     ) -> None:
         """Store what the vendor did send although it cannot be applied, and tell the operator."""
         with self._database.transaction():
-            row = ledger.enter(account.name, notification, verified, message)
+            row = ledger.enter(account, notification, verified, message)
             self._fulfillment.hold(account, row, reason, now=self._clock())

@@ -4,6 +4,7 @@ A key is a letter for the license model, 24 random characters (120 bits) and a c
 the base length of QLM's keys. QLM's own encoding is proprietary; these keys only look like it.
 """
 
+import re
 import secrets
 
 # Source: QLM, "QLM License Models": the first letter of an activation key of engine version 6.
@@ -56,7 +57,7 @@ def _value(character: str) -> int:
 
 def normalize(text: str) -> str:
     """Return what a person typed as keys are stored: no dashes or blanks, upper case, misread letters mended."""
-    stripped = "".join(text.split()).replace("-", "").upper()
+    stripped = re.sub(r"[\W_]", "", text).upper()  # word processors make other dashes
     return stripped[:1] + stripped[1:].translate(_MISREAD)
 
 

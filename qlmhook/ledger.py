@@ -1,14 +1,16 @@
 """The ledger: every verified notification, its state, and why it is held."""
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from qlmhook import models
-from qlmhook.errors import Held, NotFound
+from qlmhook.errors import Held, NotFound, SignatureRejected
 from qlmhook.events import Message
-from qlmhook.form import parse_form
-from qlmhook.vendor import Notification, Verified
+from qlmhook.form import FORM, parse_form
+from qlmhook.registry import Account
+from qlmhook.vendor import Notification, Vendor, Verified
 
 STATES = ("done", "ignored", "held")
 
@@ -16,28 +18,79 @@ UNREADABLE = Message(kind="", order_ref="", order_status="")
 """Stands for what a verified notification says when its plugin cannot tell."""
 
 
-def enter(vendor: str, notification: Notification, verified: Verified, message: Message) -> models.Notification:
-    """Store a notification in the running transaction; a body that is known already counts one copy more."""
-    digest = hashlib.sha256(vendor.encode() + b"\n" + notification.body).hexdigest()
+def enter(account: Account, notification: Notification, verified: Verified, message: Message) -> models.Notification:
+    """Store a notification in the running transaction; one that is known already counts one copy more.
+
+    It is known by what it says, without its signatures: the same message to two URLs, signed with two keys, is
+    one. Raises SignatureRejected for one that carries the signature of another with a different meaning.
+    """
+    digest = _digest(account.name, _content(account.vendor, notification))
     row = models.Notification.get_or_none(models.Notification.digest == digest)
     if row is not None:
         row.copies += 1
-        row.kind, row.order_ref, row.order_status = message.kind, message.order_ref, message.order_status
+        describe(row, message)
         row.save()
         return row
+    signed_digest = _digest(account.name, verified.signed) if verified.signed else digest
+    _refuse_second_meaning(signed_digest)
     return models.Notification.create(
-        vendor=vendor,
+        vendor=account.name,
         endpoint=verified.endpoint,
         kind=message.kind,
         order_ref=message.order_ref,
         order_status=message.order_status,
+        subscription_ref=message.subscription_ref,
         state="held",
         reason="",
         received_at=notification.received_at,
         digest=digest,
+        signed_digest=signed_digest,
         content_type=notification.content_type[:128],
         body=notification.body,
     )
+
+
+def note_key(vendor: str, key_id: str, merchant: str, *, now: datetime) -> str:
+    """Write down that a key was used; return the merchant it was used for before, if it was another."""
+    row = models.KeyUse.get_or_none(models.KeyUse.vendor == vendor, models.KeyUse.key_id == key_id)
+    if row is None:
+        row = models.KeyUse(vendor=vendor, key_id=key_id, merchant="")
+    known: str = row.merchant if merchant and row.merchant != merchant else ""
+    row.merchant, row.last_used_at = merchant or row.merchant, now
+    row.save()
+    return known
+
+
+def _refuse_second_meaning(signed_digest: str) -> None:
+    """Names and boundaries are not signed: what was signed once has the meaning in which it came first."""
+    first = models.Notification.get_or_none(models.Notification.signed_digest == signed_digest)
+    if first is not None:
+        raise SignatureRejected(
+            f"The signature is that of notification {first.id}, whose fields have other names or boundaries."
+        )
+
+
+def _content(vendor: Vendor, notification: Notification) -> bytes:
+    if not notification.fields:
+        return notification.body
+    return json.dumps([pair for pair in notification.fields if pair[0] not in vendor.signature_fields]).encode()
+
+
+def _digest(vendor: str, content: bytes) -> str:
+    return hashlib.sha256(vendor.encode() + b"\n" + content).hexdigest()
+
+
+def describe(row: models.Notification, message: Message) -> None:
+    """Set what a notification is about, as its plugin understands it; the caller saves the row."""
+    row.kind, row.order_ref, row.order_status = message.kind, message.order_ref, message.order_status
+    row.subscription_ref = message.subscription_ref
+
+
+def dismiss(row: models.Notification, why: str, now: datetime) -> None:
+    """Close a held notification without applying it: a person has looked."""
+    models.Hold.delete().where(models.Hold.notification == row).execute()
+    row.state, row.reason, row.applied_at = "ignored", f"Dismissed: {why}", now
+    row.save()
 
 
 def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable[Held], now: datetime) -> list[str]:
@@ -46,34 +99,27 @@ def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable
     Returns the subjects of holds that nothing else is held for: those the operator has not been told of.
     """
     holds = list({hold.subject: hold for hold in holds}.values())
-    heard = {hold.subject for hold in models.Hold.select().where(models.Hold.subject.in_([h.subject for h in holds]))}
-    unheard = [hold.subject for hold in holds if hold.subject not in heard]
+    subjects = [hold.subject for hold in holds]
+    heard = {hold.subject for hold in models.Hold.select().where(models.Hold.subject.in_(subjects))} if holds else set()
     models.Hold.delete().where(models.Hold.notification == row).execute()
-    reasons = []
     for hold in holds:
         models.Hold.create(
-            notification=row,
-            vendor=row.vendor,
-            order_ref=row.order_ref,
-            subject=hold.subject,
-            reason=str(hold),
+            notification=row, vendor=row.vendor, order_ref=row.order_ref, subject=hold.subject, reason=str(hold)
         )
-        reasons.append(str(hold))
-    row.state = "held" if reasons else "done" if done else "ignored"
-    row.reason = " ".join(reasons) or note
-    row.applied_at = None if reasons else now
+    row.state = "held" if holds else "done" if done else "ignored"
+    row.reason = " ".join(map(str, holds)) or note
+    row.applied_at = None if holds else now
     row.save()
-    return unheard
+    return [subject for subject in subjects if subject not in heard]
 
 
 def restore(row: models.Notification) -> Notification:
     """Make the notification again that was received and verified."""
     body = bytes(row.body)
-    is_form = row.content_type.startswith("application/x-www-form-urlencoded")
     return Notification(
         content_type=row.content_type,
         body=body,
-        fields=parse_form(body) if is_form else (),
+        fields=parse_form(body) if row.content_type == FORM else (),
         received_at=row.received_at,
     )
 
@@ -86,9 +132,11 @@ def get(notification_id: int) -> models.Notification:
     return row
 
 
-def held(*, order_ref: str = "") -> list[int]:
-    """Return the ids of held notifications, oldest first."""
-    query = models.Notification.select(models.Notification.id).where(models.Notification.state == "held")
-    if order_ref:
-        query = query.where(models.Notification.order_ref == order_ref)
-    return [row.id for row in query.order_by(models.Notification.id)]
+def held(*, subjects: Collection[str] = ()) -> list[int]:
+    """Return the ids of held notifications, oldest first: all, or those that wait for one of these."""
+    table = models.Notification
+    query = table.select(table.id).where(table.state == "held")
+    if subjects:
+        waiting = models.Hold.select(models.Hold.notification).where(models.Hold.subject.in_(subjects))
+        query = query.where(table.id.in_(waiting))
+    return [row.id for row in query.order_by(table.id)]

@@ -1,29 +1,46 @@
-"""Licenses in the database: issued and changed to what their entitlement says, each change with its audit row."""
+"""Licenses in the database: made what their entitlement and the operator's decisions say, each change audited."""
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from qlmhook import customers, keys, models
+from qlmhook import keys, models
 from qlmhook.entitlement import Entitlement, Grant
 from qlmhook.errors import NotFound
 from qlmhook.history import Subject
+from qlmhook.standing import Bar
+
+Columns = dict[str, Any]
 
 
-def reconcile(subject: Subject, entitlement: Entitlement, *, actor: str, now: datetime) -> list[models.License]:
-    """Make the subject's licenses what they should be, and return them, one for each grant.
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Who changes a license, when and why, as the audit trail tells it."""
 
-    `actor` is who caused it, as the audit trail names it.
+    actor: str
+    at: datetime
+    why: str
+
+
+def reconcile(
+    subject: Subject, entitlement: Entitlement, customer: models.Customer | None, cause: Cause
+) -> list[models.License]:
+    """Make the subject's licenses what they should be, and return them.
+
+    One that is revoked before it is issued is not issued.
     """
-    existing = {license.unit: license for license in _of_subject(subject, entitlement)}
-    customer = customers.save(entitlement.customer)
-    return [
-        _issue(subject, entitlement, grant, customer, actor=actor, now=now)
-        if grant.unit not in existing
-        else _change(existing[grant.unit], subject, entitlement, grant, customer, actor=actor, now=now)
-        for grant in entitlement.grants
-    ]
+    existing = _of_subject(subject, entitlement)
+    current = []
+    for grant in entitlement.grants:
+        columns = _columns(subject, entitlement, grant, customer)
+        license = existing.get(grant.unit)
+        if license is not None:
+            current.append(_change(license, {**columns, **_bars(license, entitlement, columns, cause.at)}, cause))
+        elif entitlement.revoked is None:
+            current.append(_issue(subject, grant, columns, entitlement, cause))
+    return current
 
 
 def find(text: str) -> models.License:
@@ -35,20 +52,50 @@ def find(text: str) -> models.License:
     return license
 
 
-def _of_subject(subject: Subject, entitlement: Entitlement) -> Iterable[models.License]:
-    """The licenses of a subscription, or of a line that had no subscription reference when it was issued."""
-    first = entitlement.first
-    same_line = (models.License.order_ref == first.order_ref) & (models.License.line == first.line)
-    if not subject.subscription_ref:
-        return models.License.select().where(models.License.vendor == subject.vendor, same_line)
-    same_subscription = models.License.subscription_ref == subject.subscription_ref
-    same_line = same_line & (models.License.subscription_ref == "")
-    return models.License.select().where(models.License.vendor == subject.vendor, same_subscription | same_line)
+def carry_out(decision: models.Decision, cause: Cause) -> models.License:
+    """Change a license as an operator just decided; later notifications find the decision written down."""
+    license = models.License.get_by_id(decision.license_id)
+    changes: dict[str, Columns] = {
+        "revoke": {"revoked_at": license.revoked_at or cause.at, "barred_why": decision.why},
+        "suspend": {"suspended_at": cause.at, "suspended_until": None, "barred_why": decision.why},
+        "reinstate": {"revoked_at": None, "suspended_at": None, "suspended_until": None, "barred_why": ""},
+        "extend": {"expires_at": decision.until},
+    }
+    return _change(license, changes[decision.action], cause)
 
 
-def _columns(
-    subject: Subject, entitlement: Entitlement, grant: Grant, customer: models.Customer | None
-) -> dict[str, Any]:
+def fulfilled_lines(vendor: str, order_refs: Iterable[str]) -> frozenset[tuple[str, str]]:
+    """Return the lines of these orders that a license was issued or extended for."""
+    table = models.FulfilledLine
+    rows = table.select().where(table.vendor == vendor, table.order_ref.in_(list(order_refs)))
+    return frozenset((row.order_ref, row.line) for row in rows)
+
+
+def mark_fulfilled(vendor: str, entitlement: Entitlement, now: datetime) -> None:
+    """Remember the lines that took effect: a refund that comes later finds them issued."""
+    for purchase in entitlement.purchases:
+        models.FulfilledLine.insert(
+            vendor=vendor, order_ref=purchase.order_ref, line=purchase.line, at=now
+        ).on_conflict_ignore().execute()
+
+
+def _of_subject(subject: Subject, entitlement: Entitlement) -> dict[int, models.License]:
+    """The licenses of a subscription by unit, or of its lines when they were issued before it was known."""
+    table = models.License
+    order_refs = {purchase.order_ref for purchase in entitlement.purchases}
+    without_subscription = (table.subscription_ref == "") & table.order_ref.in_(order_refs)
+    wanted = without_subscription
+    if subject.subscription_ref:
+        wanted |= table.subscription_ref == subject.subscription_ref
+    places = {purchase.place for purchase in entitlement.purchases}
+    found: dict[int, models.License] = {}
+    for license in table.select().where(table.vendor == subject.vendor, wanted).order_by(table.id):
+        if license.subscription_ref or (license.order_ref, license.line) in places:
+            found.setdefault(license.unit, license)
+    return found
+
+
+def _columns(subject: Subject, entitlement: Entitlement, grant: Grant, customer: models.Customer | None) -> Columns:
     purchase, terms = grant.purchase, grant.purchase.terms
     return {
         "order_ref": entitlement.first.order_ref,
@@ -75,77 +122,96 @@ def _columns(
         "ordered_at": entitlement.first.placed_at,
         "expires_at": grant.expires_at,
         "maintenance_until": grant.maintenance_until,
+        "ended_at": entitlement.ended_at,
+        "grace_until": entitlement.grace_until,
     }
 
 
-def _issue(
-    subject: Subject,
-    entitlement: Entitlement,
-    grant: Grant,
-    customer: models.Customer | None,
-    *,
-    actor: str,
-    now: datetime,
-) -> models.License:
+def _bars(license: models.License, entitlement: Entitlement, columns: Columns, now: datetime) -> Columns:
+    """Lay the operator's decisions over what the facts say: the newest word of either counts."""
+    revoked, suspended = entitlement.revoked, entitlement.suspended
+    expires_at: datetime | None = columns["expires_at"]
+    decisions = models.Decision.select().where(models.Decision.license == license).order_by(models.Decision.id)
+    for decision in decisions:
+        bar = Bar(why=decision.why, learned_at=decision.at)
+        if decision.action == "revoke":
+            revoked = revoked or bar
+        elif decision.action == "suspend":
+            suspended = suspended or bar
+        elif decision.action == "reinstate":
+            revoked, suspended = _unless_before(revoked, decision.at), _unless_before(suspended, decision.at)
+        elif decision.action == "extend" and expires_at is not None and decision.until is not None:
+            expires_at = max(expires_at, decision.until)
+    bars = {
+        "revoked_at": None if revoked is None else license.revoked_at or now,
+        "suspended_at": None,
+        "suspended_until": None,
+        "barred_why": revoked.why if revoked else suspended.why if suspended else "",
+        "expires_at": expires_at,
+    }
+    if suspended is not None:
+        bars["suspended_at"] = suspended.begins_at or license.suspended_at or now
+        bars["suspended_until"] = suspended.ends_at
+    return bars
+
+
+def _unless_before(bar: Bar | None, at: datetime) -> Bar | None:
+    return bar if bar is not None and bar.learned_at > at else None
+
+
+def _issue(subject: Subject, grant: Grant, columns: Columns, entitlement: Entitlement, cause: Cause) -> models.License:
+    suspended = entitlement.suspended
     license = models.License.create(
         key=keys.new_key(grant.license_model),
         vendor=subject.vendor,
         unit=grant.unit,
-        issued_at=now,
-        **_columns(subject, entitlement, grant, customer),
+        issued_at=cause.at,
+        suspended_at=(suspended.begins_at or cause.at) if suspended else None,
+        suspended_until=suspended.ends_at if suspended else None,
+        barred_why=suspended.why if suspended else "",
+        **columns,
     )
-    why = f"order {entitlement.first.order_ref}"
     after = {"expires_at": _plain(grant.expires_at), "activations": grant.purchase.activations}
-    _audit(license, actor=actor, now=now, change="issued", before={}, after=after, why=why)
+    _audit(license, "issued", {}, after, cause)
     return license
 
 
-def _change(
-    license: models.License,
-    subject: Subject,
-    entitlement: Entitlement,
-    grant: Grant,
-    customer: models.Customer | None,
-    *,
-    actor: str,
-    now: datetime,
-) -> models.License:
-    wanted = _columns(subject, entitlement, grant, customer)
+def _change(license: models.License, wanted: Columns, cause: Cause) -> models.License:
     current = {name: license.customer_id if name == "customer" else getattr(license, name) for name in wanted}
     changed = {name: value for name, value in wanted.items() if current[name] != value}
     if not changed:
         return license
     models.License.update(changed).where(models.License.id == license.id).execute()
-    _audit(
-        license,
-        actor=actor,
-        now=now,
-        change="changed",
-        before={name: _plain(current[name]) for name in changed},
-        after={name: _plain(value) for name, value in changed.items()},
-        why=f"order {grant.purchase.order_ref}",
-    )
+    before = {name: _plain(current[name]) for name in changed}
+    _audit(license, _name_of(current, changed), before, {name: _plain(value) for name, value in changed.items()}, cause)
     return models.License.get_by_id(license.id)
 
 
-def _audit(
-    license: models.License,
-    *,
-    actor: str,
-    now: datetime,
-    change: str,
-    before: dict[str, Any],
-    after: dict[str, Any],
-    why: str,
-) -> None:
+def _name_of(before: Columns, changed: Columns) -> str:
+    """Return the word for a change: the gravest part of it."""
+    if "revoked_at" in changed:
+        return "revoked" if changed["revoked_at"] else "reinstated"
+    if "suspended_at" in changed:
+        return "suspended" if changed["suspended_at"] else "reinstated"
+    if "vendor_product_id" in changed:
+        return "upgraded"
+    if "expires_at" in changed:
+        longer = (
+            changed["expires_at"] is None or (before["expires_at"] or changed["expires_at"]) < changed["expires_at"]
+        )
+        return "extended" if longer else "shortened"
+    return "expired" if changed.get("ended_at") else "changed"
+
+
+def _audit(license: models.License, change: str, before: Columns, after: Columns, cause: Cause) -> None:
     models.Audit.create(
         license=license,
-        at=now,
-        actor=actor,
+        at=cause.at,
+        actor=cause.actor,
         change=change,
         before=json.dumps(before),
         after=json.dumps(after),
-        why=why,
+        why=cause.why,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import peewee
 
-from qlmhook import events, keys, models, outbox
+from qlmhook import confirmations, events, keys, models, outbox
 
 STATUSES = ("active", "expired", "suspended", "revoked")
 
@@ -62,6 +62,9 @@ def license_row(license: models.License, now: datetime) -> Row:
         "ordered_at": _time(license.ordered_at),
         "expires_at": _time(license.expires_at),
         "maintenance_until": _time(license.maintenance_until),
+        "grace_until": _time(license.grace_until),
+        "suspended_until": _time(license.suspended_until),
+        "barred_why": license.barred_why,
         "vendor": license.vendor,
         "vendor_product_id": license.vendor_product_id,
         "order_ref": license.order_ref,
@@ -76,6 +79,12 @@ def license_row(license: models.License, now: datetime) -> Row:
         "test": license.test,
         "customer": _customer(license.customer),
     }
+
+
+def confirmation(license: models.License) -> Row:
+    """Return whether the shop was told that the license's order is fulfilled; empty where it need not be."""
+    state, done_at = confirmations.state_of(license.vendor, license.order_ref)
+    return {"confirmation": state, "confirmed_at": _time(done_at)}
 
 
 def license_history(license: models.License) -> list[Row]:
@@ -114,6 +123,7 @@ def notification_row(row: models.Notification) -> Row:
         "kind": row.kind,
         "order_ref": row.order_ref,
         "order_status": row.order_status,
+        "subscription_ref": row.subscription_ref,
         "state": row.state,
         "reason": row.reason,
         "received_at": _time(row.received_at),
@@ -143,6 +153,7 @@ def outbox_row(row: models.Outbox) -> Row:
         "attempts": row.attempts,
         "due_at": _time(row.due_at),
         "last_error": row.last_error,
+        "answer": row.answer,
         "order_ref": row.order_ref,
         "to": row.to,
         "subject": row.subject,
@@ -153,13 +164,16 @@ def _has_status(status: str, now: datetime) -> Any:
     """The same rules as License.status, for the database."""
     table = models.License
     revoked = table.revoked_at.is_null(False)
-    suspended = table.suspended_at.is_null(False)
-    over = table.expires_at.is_null(False) & (table.expires_at <= now)
+    not_suspended = table.suspended_at.is_null() | (table.suspended_at > now) | (table.suspended_until <= now)
+    suspended = (table.suspended_at <= now) & (table.suspended_until.is_null() | (table.suspended_until > now))
+    running = table.expires_at.is_null() | (table.expires_at > now) | (table.grace_until > now)
+    over = (table.expires_at <= now) & (table.grace_until.is_null() | (table.grace_until <= now))
+    usable = table.revoked_at.is_null() & not_suspended
     return {
         "revoked": revoked,
-        "suspended": ~revoked & suspended,
-        "expired": ~revoked & ~suspended & over,
-        "active": ~revoked & ~suspended & (table.expires_at.is_null() | (table.expires_at > now)),
+        "suspended": table.revoked_at.is_null() & suspended,
+        "expired": usable & (table.ended_at.is_null(False) | over),
+        "active": usable & table.ended_at.is_null() & running,
     }[status]
 
 

@@ -6,13 +6,14 @@ line break in a header through, and fails on an address with letters outside ASC
 """
 
 import logging
+import re
 import smtplib
 import ssl
 import time
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
-from email.utils import formatdate, parseaddr
+from email.utils import formatdate
 
 import flask_mail
 from flask import Flask
@@ -35,11 +36,12 @@ class _Message(flask_mail.Message):
 
     def email(self) -> EmailMessage:
         message = EmailMessage(policy=SMTP)
-        message["Subject"] = self.subject
-        message["From"] = _address(str(self.sender))
-        message["To"] = [_address(str(recipient)) for recipient in self.recipients]
+        # assigning a header decodes encoded words, and a customer's name may hold one with a line break in it
+        message["Subject"] = self.subject.replace("=?", "= ?")
+        message["From"] = mailbox(str(self.sender))
+        message["To"] = [mailbox(str(recipient)) for recipient in self.recipients]
         if self.cc:
-            message["Cc"] = [_address(str(recipient)) for recipient in self.cc]
+            message["Cc"] = [mailbox(str(recipient)) for recipient in self.cc]
         message["Date"] = formatdate(self.date, usegmt=True)
         message["Message-ID"] = self.msgId
         message["Auto-Submitted"] = "auto-generated"
@@ -84,35 +86,36 @@ class _Connection(flask_mail.Connection):
         except (smtplib.SMTPException, OSError):
             self.host.close()
 
-    def transmit(self, message: _Message) -> None:
-        """Hand a message to the server; raises DeliveryFailed unless it took it for the address in To."""
+    def transmit(self, message: _Message, email: EmailMessage) -> None:
+        """Hand a mail to the server; raises DeliveryFailed unless it took it for the address in To."""
         assert self.host is not None
         host = self.host
         started = time.monotonic()
-        email = message.email()
-        recipients = [parseaddr(str(recipient))[1] for recipient in (*message.recipients, *message.cc, *message.bcc)]
-        sender = parseaddr(str(message.sender))[1]
-        options: list[str] = []
         host.ehlo_or_helo_if_needed()
-        policy = SMTP
-        if not all(address.isascii() for address in (sender, *recipients)):
-            if not host.has_extn("smtputf8"):
-                raise DeliveryFailed(
-                    "The mail server cannot mail to an address with letters outside ASCII (no SMTPUTF8).",
-                    permanent=True,
-                )
-            policy, options = SMTPUTF8, ["SMTPUTF8"]
+        beyond_ascii = host.has_extn("smtputf8")
+        [recipient] = [mailbox(str(address)).addr_spec for address in message.recipients]
+        sender = mailbox(str(message.sender)).addr_spec
+        if not (beyond_ascii or (recipient + sender).isascii()):
+            raise DeliveryFailed(
+                "The mail server cannot mail to an address with letters outside ASCII (no SMTPUTF8).", permanent=True
+            )
+        copies = [mailbox(str(address)).addr_spec for address in (*message.cc, *message.bcc)]
+        copies = [address for address in copies if address != recipient and (beyond_ascii or address.isascii())]
+        needs_utf8 = not "".join((sender, recipient, *copies)).isascii()
 
-        _expect(host.mail(sender, options), "the sender", permanent=False)
-        for recipient in dict.fromkeys(recipients):
-            code, answer = host.rcpt(recipient)
-            if recipient == parseaddr(str(message.recipients[0]))[1]:
-                _expect((code, answer), "the recipient", permanent=code >= 500)
-            elif code >= 400:
+        _expect(host.mail(sender, ["SMTPUTF8"] if needs_utf8 else []), "the sender", permanent=False)
+        code, answer = host.rcpt(recipient)
+        _expect((code, answer), "the recipient", permanent=code >= 500)
+        for copy in copies:
+            code, answer = host.rcpt(copy)
+            if code >= 400:
                 logger.warning("The mail server refuses a copy of a mail: %s %s", code, _readable(answer))
         if time.monotonic() - started > PATIENCE:
             raise DeliveryFailed("The mail server is too slow: the mail was not handed over.")
-        code, answer = host.data(email.as_bytes(policy=policy))
+        try:
+            code, answer = host.data(email.as_bytes(policy=SMTPUTF8 if needs_utf8 else SMTP))
+        except smtplib.SMTPDataError as error:
+            code, answer = error.smtp_code, _bytes(error.smtp_error)
         _expect((code, answer), "the mail", permanent=code >= 500)
 
 
@@ -129,8 +132,11 @@ class Mailer:
 
     def __init__(self, settings: MailSettings) -> None:
         self.settings = settings
-        if not parseaddr(settings.sender)[1]:
-            raise ConfigurationError(f"mail.sender: {settings.sender!r} is no address.")
+        for name, address in (("sender", settings.sender), ("operator", settings.operator)):
+            try:
+                _ = mailbox(address) if address or name == "sender" else None
+            except ValueError as error:
+                raise ConfigurationError(f"mail.{name}: {error}.") from error
         self._app = Flask("qlmhook.mail")
         self._app.config.update(MAIL_DEFAULT_SENDER=settings.sender, MAIL_DEBUG=False)
         self._mail = _Mail(self._app, settings)
@@ -167,35 +173,48 @@ class Mailer:
         try:
             with _Connection(self._mail):
                 pass
-        except (smtplib.SMTPException, OSError) as error:
+        except _TROUBLE as error:
             raise DeliveryFailed(_explain(error, self.settings)) from error
 
     def message_domain(self) -> str:
         """Return the domain that Message-IDs are made in: the sender's."""
-        return parseaddr(self.settings.sender)[1].rpartition("@")[2] or "localhost"
+        return mailbox(self.settings.sender).domain
 
     def _transmit(self, message: _Message) -> None:
         try:
-            with _Connection(self._mail) as connection:
-                connection.transmit(message)
-        except (smtplib.SMTPException, OSError) as error:
-            raise DeliveryFailed(_explain(error, self.settings)) from error
+            email = message.email()
         except ValueError as error:  # an address that no mail can be sent to
             raise DeliveryFailed(f"The mail cannot be made: {error}.", permanent=True) from error
+        try:
+            with _Connection(self._mail) as connection:
+                connection.transmit(message, email)
+        except _TROUBLE as error:
+            raise DeliveryFailed(_explain(error, self.settings)) from error
 
 
-def _address(text: str) -> Address:
-    name, address = parseaddr(text)
-    local, _, domain = address.rpartition("@")
-    if not domain.isascii():
-        domain = domain.encode("idna").decode("ascii")
-    return Address(display_name=name, username=local, domain=domain)
+_TROUBLE = (smtplib.SMTPException, OSError, UnicodeError)
+"""What goes wrong between us and the server; UnicodeError is a password or host name that cannot be sent."""
+
+
+def mailbox(text: str) -> Address:
+    """Read `name <local@domain>` or `local@domain`, the domain in its ASCII form; raises ValueError."""
+    name, bracket, rest = text.strip().rpartition("<")
+    address = rest.removesuffix(">").strip() if bracket else text.strip()
+    match = re.fullmatch(r"(?P<local>[^\s@<>,;:\"\\()\[\]]+)@(?P<domain>[^\s@<>,;:\"\\()\[\]]+)", address)
+    if match is None or not address.isprintable() or not name.isprintable():
+        raise ValueError(f"{text!r} is no address of the form name <someone@example.com>")
+    domain = match["domain"] if match["domain"].isascii() else match["domain"].encode("idna").decode("ascii")
+    return Address(display_name=name.strip().strip('"').replace("=?", "= ?"), username=match["local"], domain=domain)
 
 
 def _expect(reply: tuple[int, bytes], what: str, *, permanent: bool) -> None:
     code, answer = reply
     if code >= 400:
         raise DeliveryFailed(f"The mail server refuses {what}: {code} {_readable(answer)}", permanent=permanent)
+
+
+def _bytes(answer: bytes | str) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.encode()
 
 
 def _readable(answer: bytes) -> str:
@@ -210,4 +229,6 @@ def _explain(error: Exception, settings: MailSettings) -> str:
         return f"The mail server {place} has a certificate that cannot be trusted: {error.verify_message}."
     if isinstance(error, TimeoutError):
         return f"The mail server {place} did not answer within {TIMEOUT} seconds."
+    if isinstance(error, UnicodeError):  # its text would show the password
+        return f"The mail server {place} cannot be used: host, username or password has letters that cannot be sent."
     return f"The mail server {place} cannot be used: {type(error).__name__}: {error}."

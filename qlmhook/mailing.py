@@ -5,10 +5,14 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 
-from qlmhook import models, outbox
+from qlmhook import history, mappings, models, outbox
 from qlmhook.entitlement import Entitlement
+from qlmhook.errors import NotFound
 
 logger = logging.getLogger(__name__)
+
+
+DEFAULT_TEMPLATE = "Customer.NewOrder"
 
 
 class Mailing:
@@ -40,7 +44,7 @@ class Mailing:
             return
         row = _waiting_mail(new[0].vendor, order_ref, template, customer.email)
         if row is None:
-            payload = {"template": template, "renewal": renewal}
+            payload = {"template": template}
             row = outbox.add(
                 "mail",
                 payload,
@@ -52,6 +56,23 @@ class Mailing:
             )
         for license in new:
             models.MailedLicense.create(vendor=license.vendor, order_ref=order_ref, license=license, outbox=row)
+
+    def resend(self, license: models.License, *, to: str, now: datetime) -> models.Outbox:
+        """Write a new mail with one license, with the template of its order; raises NotFound without an address."""
+        address = to or (license.customer.email if license.customer else "")
+        if not history.address_key(address):
+            raise NotFound(f"There is no address to mail to: {address!r}. Name one with --to.")
+        terms = mappings.terms_of(license.vendor, license.vendor_product_id)
+        template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
+        return outbox.add(
+            "mail",
+            {"template": template, "license": license.id},
+            now=now,
+            vendor=license.vendor,
+            order_ref=license.order_ref,
+            to=address,
+            subject=template,
+        )
 
     def alert(self, *, subject: str, text: str, now: datetime, once: bool = False) -> None:
         """Tell the operator; with `once` only if the same was not told before."""
@@ -65,6 +86,8 @@ class Mailing:
 
 def licenses_in(row: models.Outbox) -> list[models.License]:
     """Return the licenses that a mail is about, in the order in which they were added."""
+    if (resent := outbox.payload_of(row).get("license")) is not None:
+        return [models.License.get_by_id(resent)]
     mailed = models.MailedLicense
     return [entry.license for entry in mailed.select().where(mailed.outbox == row).order_by(mailed.id)]
 

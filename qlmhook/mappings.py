@@ -1,9 +1,11 @@
 """Server properties in the database."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from qlmhook import models, properties
 from qlmhook.errors import NotFound
+from qlmhook.terms import Terms
 
 
 def property_value(name: str) -> str | None:
@@ -12,17 +14,33 @@ def property_value(name: str) -> str | None:
     return None if row is None else row.value
 
 
-def terms_of(vendor: str, product_id: str) -> properties.Terms | None:
+def terms_of(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms | None:
     """Return what to license for a vendor's product: `<instance>_pid_<id>` counts before `pid_<id>`.
 
-    None means that it gets no license. Raises NotFound without a mapping, PropertyError for one that cannot be
-    used.
+    For each option that the customer chose, `pid_<id>_<option>` is laid over it, if there is such a property.
+    None means that the product gets no license. Raises NotFound without a mapping, PropertyError for one that
+    cannot be used.
     """
-    for name in (f"{vendor}_pid_{product_id}", f"pid_{product_id}"):
-        text = property_value(name)
-        if text is not None:
-            return properties.terms_of(text, property_value)
-    raise NotFound(f"There is no property pid_{product_id}.")
+    text = _first_value(f"{vendor}_pid_{product_id}", f"pid_{product_id}")
+    if text is None:
+        raise NotFound(f"There is no property pid_{product_id}.")
+    layers = [_first_value(f"{vendor}_pid_{product_id}_{option}", f"pid_{product_id}_{option}") for option in options]
+    return properties.terms_of([text, *filter(None, layers)], property_value)
+
+
+def _first_value(*names: str) -> str | None:
+    return next((text for text in map(property_value, names) if text is not None), None)
+
+
+def recheck(row: models.ServerProperty) -> properties.Checked:
+    """Check a stored property once more; raises PropertyError."""
+    return properties.check(row.name, row.value, property_value)
+
+
+def template_names(checked: properties.Checked) -> list[str]:
+    """Return the names of the mail templates that a property uses."""
+    names = [checked.arguments.get(name, "") for name in ("is_emailtemplate", "is_emailtemplate_renew")]
+    return list(filter(None, names))
 
 
 def save(name: str, text: str, *, now: datetime) -> properties.Checked:

@@ -48,6 +48,7 @@ class Table(peewee.Model):
     class Meta:
         database = current_database
         legacy_table_names = False
+        only_save_dirty = True
 
 
 class SchemaVersion(Table):
@@ -72,20 +73,33 @@ class Notification(Table):
     kind = peewee.CharField(max_length=16)
     order_ref = peewee.CharField(max_length=64, index=True)
     order_status = peewee.CharField(max_length=64)
+    subscription_ref = peewee.CharField(max_length=64)
     state = peewee.CharField(max_length=16, index=True)
     reason = peewee.TextField()
     received_at = UtcField(index=True)
     applied_at = OptionalUtcField()
     digest = peewee.CharField(max_length=64, unique=True)
+    signed_digest = peewee.CharField(max_length=64, index=True)
     content_type = peewee.CharField(max_length=128)
     body = peewee.BlobField()
     copies = peewee.IntegerField(default=1)
 
 
+class KeyUse(Table):
+    """When a secret key last verified a notification, by the key's id, and for which merchant."""
+
+    vendor = peewee.CharField(max_length=64)
+    key_id = peewee.CharField(max_length=8)
+    merchant = peewee.CharField(max_length=64)
+    last_used_at = UtcField()
+
+    class Meta:
+        indexes = ((("vendor", "key_id"), True),)
+
+
 class Fact(Table):
     """One thing that a notification told about one line of an order; never changed, never deleted."""
 
-    notification_id: int
     notification = peewee.ForeignKeyField(Notification)
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
@@ -94,6 +108,7 @@ class Fact(Table):
     email = peewee.CharField(max_length=254, index=True)
     kind = peewee.CharField(max_length=32)
     at = UtcField()
+    learned_at = UtcField()
     data = peewee.TextField()
     digest = peewee.CharField(max_length=64, unique=True)
 
@@ -115,6 +130,7 @@ class Customer(Table):
     """Who bought, one row for each e-mail address, compared in lower case."""
 
     email_key = peewee.CharField(max_length=254, unique=True)
+    told_at = UtcField()
     email = peewee.CharField(max_length=254)
     full_name = peewee.TextField()
     first_name = peewee.TextField()
@@ -162,8 +178,12 @@ class License(Table):
     issued_at = UtcField(index=True)
     expires_at = OptionalUtcField()
     maintenance_until = OptionalUtcField()
+    ended_at = OptionalUtcField()
+    grace_until = OptionalUtcField()
     suspended_at = OptionalUtcField()
+    suspended_until = OptionalUtcField()
     revoked_at = OptionalUtcField()
+    barred_why = peewee.TextField(default="")
 
     class Meta:
         indexes = (
@@ -175,11 +195,42 @@ class License(Table):
         """Return revoked, suspended, expired or active, the first that applies."""
         if self.revoked_at is not None:
             return "revoked"
-        if self.suspended_at is not None:
+        if self.is_suspended(now):
             return "suspended"
-        if self.expires_at is not None and self.expires_at <= now:
+        if self.ended_at is not None:
+            return "expired"
+        if self.expires_at is not None and max(self.expires_at, self.grace_until or self.expires_at) <= now:
             return "expired"
         return "active"
+
+    def is_suspended(self, now: datetime) -> bool:
+        """Tell whether a suspension has begun and not ended."""
+        if self.suspended_at is None or self.suspended_at > now:
+            return False
+        return self.suspended_until is None or self.suspended_until > now
+
+
+class FulfilledLine(Table):
+    """A line of an order that a license was issued or extended for."""
+
+    vendor = peewee.CharField(max_length=64)
+    order_ref = peewee.CharField(max_length=64)
+    line = peewee.CharField(max_length=64)
+    at = UtcField()
+
+    class Meta:
+        indexes = ((("vendor", "order_ref", "line"), True),)
+
+
+class Decision(Table):
+    """What an operator decided about a license by hand."""
+
+    license_id: int
+    license = peewee.ForeignKeyField(License)
+    at = UtcField()
+    action = peewee.CharField(max_length=16)
+    until = OptionalUtcField()
+    why = peewee.TextField()
 
 
 class Audit(Table):
@@ -211,6 +262,7 @@ class Outbox(Table):
     lease = peewee.CharField(max_length=32, default="")
     done_at = OptionalUtcField()
     last_error = peewee.TextField(default="")
+    answer = peewee.TextField(default="")
 
     class Meta:
         indexes = ((("state", "due_at"), False), (("vendor", "order_ref"), False))
@@ -228,6 +280,13 @@ class MailedLicense(Table):
         indexes = ((("vendor", "order_ref", "license"), True),)
 
 
+class Refusal(Table):
+    """How many requests were refused for a reason, since the database was made."""
+
+    reason = peewee.CharField(max_length=64, unique=True)
+    count = peewee.BigIntegerField()
+
+
 class Heartbeat(Table):
     """When an outbox worker was last alive."""
 
@@ -240,13 +299,17 @@ TABLES: list[type[peewee.Model]] = [
     SchemaVersion,
     ServerProperty,
     Notification,
+    KeyUse,
     Fact,
     Hold,
     Customer,
     License,
+    FulfilledLine,
+    Decision,
     Audit,
     Outbox,
     MailedLicense,
+    Refusal,
     Heartbeat,
 ]
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from qlmhook import models
-from qlmhook.errors import NotFound
+from qlmhook.errors import NotFound, QlmhookError
 
 LEASE = timedelta(minutes=15)
 """Longer than any delivery takes, so that no row is in two hands."""
@@ -21,7 +21,8 @@ FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=7)
 
-STATES = ("due", "leased", "done", "dead")
+DEAD = "dead"
+STATES = ("due", "leased", "done", DEAD)
 
 
 def add(
@@ -73,9 +74,14 @@ def claim(now: datetime) -> models.Outbox | None:
     return row
 
 
-def finish(row: models.Outbox, now: datetime) -> None:
+def finish(row: models.Outbox, now: datetime, *, answer: str = "") -> None:
     """Mark a leased row as done."""
-    _conclude(row, state="done", done_at=now, last_error="")
+    _conclude(row, state="done", done_at=now, last_error="", answer=answer)
+
+
+def postpone(row: models.Outbox, reason: str, now: datetime) -> None:
+    """Put a leased row back because its time has not come; that is no attempt."""
+    _conclude(row, state="due", due_at=now + FIRST_DELAY, attempts=row.attempts - 1, created_at=now, last_error=reason)
 
 
 def fail(row: models.Outbox, error: str, *, permanent: bool, now: datetime) -> bool:
@@ -84,7 +90,7 @@ def fail(row: models.Outbox, error: str, *, permanent: bool, now: datetime) -> b
     It is given up when the failure is permanent, or a week after it was written.
     """
     dead = permanent or now - row.created_at >= GIVE_UP_AFTER
-    _conclude(row, state="dead" if dead else "due", due_at=now + delay_after(row.attempts), last_error=error[:2000])
+    _conclude(row, state=DEAD if dead else "due", due_at=now + delay_after(row.attempts), last_error=error[:2000])
     return dead
 
 
@@ -94,10 +100,12 @@ def delay_after(attempts: int) -> timedelta:
 
 
 def retry(row_id: int, now: datetime) -> models.Outbox:
-    """Make a row due again, dead or done as it may be; raises NotFound."""
+    """Make a row due again, dead or done as it may be; raises NotFound, QlmhookError."""
     row = models.Outbox.get_or_none(models.Outbox.id == row_id)
     if row is None:
         raise NotFound(f"There is no outbox row {row_id}.")
+    if row.state == "leased":
+        raise QlmhookError(f"The outbox row {row_id} is being sent now.")
     row.state, row.due_at, row.created_at, row.leased_until, row.lease = "due", now, now, None, ""
     row.save()
     return row

@@ -1,14 +1,16 @@
 """The configured vendors, collected once at start-up."""
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pluggy
 
 from qlmhook import hookspecs
 from qlmhook.config import VendorSettings
-from qlmhook.errors import ConfigurationError, UnknownVendor, VendorDisabled
+from qlmhook.errors import ConfigurationError, SourceRefused, UnknownVendor, VendorDisabled
 from qlmhook.vendor import Vendor
 
 ENTRY_POINT_GROUP = "qlmhook"
@@ -22,6 +24,16 @@ class Account:
     settings: VendorSettings
     vendor: Vendor
 
+    def refuse_stranger(self, source: str) -> None:
+        """Raise SourceRefused unless the address is in a network of the setting `sources`, where there is one."""
+        networks = [
+            network
+            for entry in self.settings.sources
+            for network in (map(ip_network, self.vendor.published_sources) if isinstance(entry, str) else [entry])
+        ]
+        if networks and not any(_contains(network, source) for network in networks):
+            raise SourceRefused("Notifications are not taken from this address.")
+
 
 class Accounts:
     """The accounts by the names that is_vendor may carry: the instance's own, then its plugin's."""
@@ -29,7 +41,7 @@ class Accounts:
     def __init__(self, accounts: Iterable[Account], *, default: str = "") -> None:
         self._accounts = {account.name.lower(): account for account in accounts}
         self._by_name = dict(self._accounts)
-        for account in self._accounts.values():
+        for account in sorted(self._accounts.values(), key=lambda account: not account.settings.enabled):
             for alias in (account.vendor.plugin, *account.vendor.aliases):
                 self._by_name.setdefault(alias.lower(), account)
         self._default = default
@@ -55,6 +67,15 @@ class Accounts:
         if account is None:
             raise ConfigurationError(f"There is no [vendors.{name}] in the configuration any more.")
         return account
+
+
+def _contains(network: IPv4Network | IPv6Network, source: str) -> bool:
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address) in network
 
 
 def load_accounts(vendors: Mapping[str, VendorSettings], *, default: str = "") -> Accounts:
@@ -87,6 +108,8 @@ def _vendor_classes(plugins: Iterable[str]) -> dict[str, type[Vendor]]:
 
     classes: dict[str, type[Vendor]] = {}
     for vendor_class in [vendor for vendors in hooks.hook.register_vendors() for vendor in vendors]:
+        if not getattr(vendor_class, "plugin", "") or inspect.isabstract(vendor_class):
+            raise ConfigurationError(f"The vendor class {vendor_class.__name__} lacks its name or one of its methods.")
         if vendor_class.plugin in classes:
             raise ConfigurationError(f"Two plugins register a vendor named {vendor_class.plugin!r}.")
         classes[vendor_class.plugin] = vendor_class
@@ -99,4 +122,11 @@ def _load(hooks: pluggy.PluginManager, name: str) -> None:
         installed = ", ".join(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)})) or "none"
         raise ConfigurationError(f"The plugin {name!r} is not installed (installed: {installed}).")
     for point in {point.value: point for point in found}.values():
-        hooks.register(point.load())
+        try:
+            plugin = point.load()
+            if not hooks.is_registered(plugin):  # one module may offer several vendors, each with its entry point
+                hooks.register(plugin)
+        except Exception as error:
+            raise ConfigurationError(
+                f"The plugin {name!r} cannot be loaded: {type(error).__name__}: {error}."
+            ) from error

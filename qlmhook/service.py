@@ -7,11 +7,13 @@ from typing import Self
 from qlmhook import models
 from qlmhook.config import Settings
 from qlmhook.database import Database
+from qlmhook.decisions import Decisions
 from qlmhook.delivery import Delivery
 from qlmhook.fulfillment import Fulfillment
 from qlmhook.intake import Clock, Intake
 from qlmhook.mail import Mailer
 from qlmhook.mailing import Mailing
+from qlmhook.refusals import Refusals
 from qlmhook.registry import Accounts, load_accounts
 from qlmhook.templating import Templates
 
@@ -30,8 +32,11 @@ class Service:
     accounts: Accounts
     templates: Templates
     mailer: Mailer
+    mailing: Mailing
     intake: Intake
+    decisions: Decisions
     delivery: Delivery
+    refusals: Refusals
     clock: Clock
 
     @classmethod
@@ -43,13 +48,19 @@ class Service:
         templates = Templates(settings.mail.templates)
         mailer = Mailer(settings.mail)
         mailing = Mailing(operator=settings.mail.operator)
+        fulfillment = Fulfillment(mailing)
         return cls(
             settings=settings,
             database=database,
             accounts=accounts,
             templates=templates,
             mailer=mailer,
-            intake=Intake(database=database, accounts=accounts, fulfillment=Fulfillment(mailing), clock=clock),
-            delivery=Delivery(database=database, mailer=mailer, templates=templates, alerts=mailing, clock=clock),
+            mailing=mailing,
+            intake=Intake(database=database, accounts=accounts, fulfillment=fulfillment, clock=clock),
+            decisions=Decisions(database=database, accounts=accounts, clock=clock),
+            delivery=Delivery(
+                database=database, mailer=mailer, templates=templates, alerts=mailing, accounts=accounts, clock=clock
+            ),
+            refusals=Refusals(database),
             clock=clock,
         )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from qlmhook.errors import DeliveryFailed
@@ -41,7 +42,7 @@ class Templates:
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a template of this name."""
-        return any(self._read(name, suffix) is not None for suffix in ("html", "txt"))
+        return any(source is not None for source in self._find(name))
 
     def render(self, name: str, items: Sequence[Variables], *, subject: str = "") -> Rendered:
         """Fill a template in; outside an %ItemTemplate% block the first item counts, with the keys of all.
@@ -49,7 +50,7 @@ class Templates:
         `subject` replaces the template's. Values are put in once, as text: whatever a customer typed, it is no
         markup, no variable and no header. Raises DeliveryFailed when there is no such template.
         """
-        html_source, text_source = self._read(name, "html"), self._read(name, "txt")
+        html_source, text_source = self._find(name)
         if html_source is None and text_source is None:
             raise DeliveryFailed(f"There is no mail template {name!r}; put {name}.html or {name}.txt into the folder.")
         text_subject, text_body = _split_subject(text_source or "")
@@ -61,12 +62,23 @@ class Templates:
             html=_fill(html_source or "", items, escape=lambda value: html.escape(_one_line(value)), join="<br>"),
         )
 
-    def _read(self, name: str, suffix: str) -> str | None:
-        filename = f"{name}.{suffix}"
-        if self._folder is not None and (self._folder / filename).is_file():
-            return (self._folder / filename).read_text(encoding="utf-8-sig")
-        built_in = files("qlmhook") / "templates" / filename
-        return built_in.read_text(encoding="utf-8") if built_in.is_file() else None
+    def _find(self, name: str) -> tuple[str | None, str | None]:
+        """Return the HTML and the text source, both from the same place."""
+        places: list[Traversable] = [self._folder] if self._folder is not None else []
+        for place in [*places, files("qlmhook") / "templates"]:
+            sources = _read(place / f"{name}.html"), _read(place / f"{name}.txt")
+            if sources != (None, None):
+                return sources
+        return None, None
+
+
+def _read(file: Traversable) -> str | None:
+    if not file.is_file():
+        return None
+    try:
+        return file.read_text(encoding="utf-8").removeprefix("\ufeff")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeliveryFailed(f"The mail template {file.name} cannot be read: {error}.") from error
 
 
 def _split_subject(source: str) -> tuple[str, str]:

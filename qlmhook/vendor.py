@@ -1,12 +1,15 @@
 """What a vendor plugin is: it proves where a notification is from, says what it means, and answers it."""
 
+import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
+from qlmhook.errors import DeliveryFailed
 from qlmhook.events import Message
+from qlmhook.form import FORM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +30,16 @@ class Notification:
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """The proof that a notification is the vendor's: which key of which endpoint, which algorithm."""
+    """The proof that a notification is the vendor's: which key of which endpoint, which algorithm.
+
+    `signed` is what the signature covers, where that is less than the whole notification, such as values without
+    their names: a second notification that covers the same with another meaning is then refused.
+    """
 
     endpoint: str
     algorithm: str
     key: bytes = field(repr=False)
+    signed: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,29 @@ class Reply:
 
     body: str = field(repr=False)
     content_type: str = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a shop answered to a confirmation."""
+
+    status: int
+    body: str = field(repr=False)
+
+
+class Post(Protocol):
+    """Posts a form for a plugin, which does no I/O of its own.
+
+    https only, but for this machine; no redirects; private addresses only with `allow_private`. Raises
+    DeliveryFailed when there is no complete answer.
+    """
+
+    def __call__(self, url: str, fields: Mapping[str, str], *, allow_private: bool = False) -> Answer: ...
+
+
+def key_id(key: bytes) -> str:
+    """Return a short name for a secret key that tells nothing about it."""
+    return hmac.new(key, b"qlmhook key id", "sha256").hexdigest()[:8]
 
 
 class Vendor(ABC):
@@ -53,10 +84,12 @@ class Vendor(ABC):
     """The name that `plugin = "…"` and the entry point carry."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Further values of is_vendor that mean this plugin."""
-    content_types: ClassVar[tuple[str, ...]] = ("application/x-www-form-urlencoded",)
+    content_types: ClassVar[tuple[str, ...]] = (FORM,)
     """What the vendor posts; everything else is answered with 415."""
     signature_fields: ClassVar[frozenset[str]] = frozenset()
     """Form fields that are signatures: a listing of the notification leaves them out."""
+    published_sources: ClassVar[tuple[str, ...]] = ()
+    """The networks that the shop says it posts from, for the setting `sources = ["published"]`."""
     timezone: tzinfo = UTC
     """Where a day begins and ends, for dates without a time in a product's mapping."""
 
@@ -65,7 +98,8 @@ class Vendor(ABC):
         """Check the settings and keep what is needed.
 
         `settings` is this instance's section of the configuration without the keys that the core uses itself
-        (plugin, enabled, user, password, test_orders). Raises ConfigurationError, naming the key.
+        (plugin, enabled, user, password, sources, test_orders, revoke_on_refund, revoke_on_cancel).
+        Raises ConfigurationError, naming the key.
         """
 
     @abstractmethod
@@ -82,3 +116,16 @@ class Vendor(ABC):
     @abstractmethod
     def receipt(self, notification: Notification, verified: Verified, now: datetime) -> Reply:
         """Return the answer for a notification that is stored and applied; never raise."""
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Return the configured keys by what to call them, for `doctor` and the metrics to show their last use."""
+        return {}
+
+    def confirm(self, notification: Notification, post: Post, now: datetime) -> str:
+        """Tell the shop that a notification's order is fulfilled, and return what it answered.
+
+        Called for orders with `is_sendresponse=true`, possibly more than once: the shop may have taken a
+        confirmation whose answer was lost. Raises DeliveryFailed, permanent when trying again is no use. The
+        default is for shops that need no confirmation.
+        """
+        raise DeliveryFailed("This shop takes no confirmations; remove is_sendresponse.", permanent=True)

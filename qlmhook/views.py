@@ -10,7 +10,7 @@ from werkzeug.routing import BaseConverter
 
 from qlmhook import errors, metrics, models
 from qlmhook.delivery import ALIVE_FOR
-from qlmhook.form import MAX_BODY, parse_form
+from qlmhook.form import FORM, MAX_BODY, parse_form
 from qlmhook.intake import Credentials
 from qlmhook.service import Service
 from qlmhook.vendor import Notification
@@ -25,14 +25,13 @@ STATUS: Mapping[type[errors.QlmhookError], int] = {
     errors.WrongCredentials: 401,
     errors.SignatureRejected: 403,
     errors.VendorDisabled: 403,
+    errors.SourceRefused: 403,
     errors.UnknownVendor: 404,
     errors.TooLarge: 413,
     errors.UnsupportedContent: 415,
     errors.Unavailable: 503,
 }
 """4xx: not from the vendor, or not to be understood. 503: our fault, send again."""
-
-FORM = "application/x-www-form-urlencoded"
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 
@@ -79,7 +78,8 @@ def webhook() -> Response:
     if request.method != "POST":
         return _text("Notifications are taken by POST.", 405, {"Allow": "GET, HEAD, POST"})
     arguments = _arguments()
-    account = service().intake.admit(arguments.pop("is_vendor", ""), _credentials(arguments))
+    vendor_name, credentials = arguments.pop("is_vendor", ""), _credentials(arguments)
+    account = service().intake.admit(vendor_name, credentials, source=request.remote_addr or "")
     content_type = request.mimetype
     if content_type not in account.vendor.content_types:
         raise errors.UnsupportedContent(f"The content type must be {' or '.join(account.vendor.content_types)}.")
@@ -134,6 +134,7 @@ def answer_error(error: errors.QlmhookError) -> Response:
     if status >= 500:
         logger.error("%s %s is answered with %s: %s", request.method, request.path, status, error)
         return _text("The service cannot take this now. Send it again later.", status, {"Retry-After": "60"})
+    service().refusals.count(type(error).__name__)
     logger.warning(
         "%s %s from %s is refused (%s): %s", request.method, request.path, request.remote_addr, status, error
     )
@@ -170,10 +171,14 @@ def _credentials(arguments: dict[str, str]) -> Credentials:
 
 
 def _body() -> bytes:
+    too_large = errors.TooLarge(f"The body is over {MAX_BODY} bytes.")
     try:
-        return request.get_data(cache=False)
+        body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise errors.TooLarge(f"The body is over {MAX_BODY} bytes.") from None
+        raise too_large from None
+    if len(body) > MAX_BODY:  # a chunked body is cut off at the limit without an error
+        raise too_large
+    return body
 
 
 def _text(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:

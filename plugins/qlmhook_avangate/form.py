@@ -14,9 +14,9 @@ from marshmallow import ValidationError, fields
 
 from qlmhook.errors import MalformedNotification
 
-_ARRAY = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>\d{0,4})\]")
-_OFFSET = re.compile(r"(?:GMT|UTC)(?:(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?)?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?: \d{2}:\d{2}:\d{2})?")
+_ARRAY = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>[0-9]{0,4})\]")
+_OFFSET = re.compile(r"(?:GMT|UTC)(?:(?P<sign>[+-])(?P<hours>[0-9]{1,2})(?::?(?P<minutes>[0-5][0-9]))?)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}:[0-9]{2})?")
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,17 @@ class WallTime(fields.Field[datetime | None]):
     """
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> datetime | None:
-        return wall_time(value)
+        return wall_time(_scalar(value))
 
 
 def wall_time(text: str) -> datetime | None:
     """Parse `Y-m-d H:i:s` or `Y-m-d`; raises ValidationError for anything else."""
-    if text == "" or text.startswith("0000-00-00"):
+    if text == "":
         return None
     if not _DATE.fullmatch(text):
         raise ValidationError(f"{text[:40]!r} is no date of the form 2026-01-31 12:00:00")
+    if text.startswith("0000-00-00"):
+        return None
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
@@ -85,21 +87,27 @@ def is_forever(date: datetime) -> bool:
 
 
 def to_utc(date: datetime, zone: tzinfo) -> datetime:
-    """Convert a wall time in `zone` to an aware UTC time; of an hour that occurs twice, the later is meant.
+    """Convert a wall time in `zone` to an aware UTC time.
 
-    Paid time is never cut short by an ambiguous clock.
+    Of an hour that summer time repeats or leaves out, the later reading is meant: paid time is never cut short.
     """
     try:
-        return date.replace(tzinfo=zone, fold=1).astimezone(UTC)
+        return max(date.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     except OverflowError:
         return date.replace(tzinfo=UTC)
+
+
+def _scalar(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValidationError("is given as an array")
+    return value
 
 
 class Offset(fields.Field[tzinfo | None]):
     """TIMEZONE_OFFSET, such as GMT+03:00; empty when 2Checkout does not say."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> tzinfo | None:
-        if value == "":
+        if _scalar(value) == "":
             return None
         match = _OFFSET.fullmatch(value)
         if match is None:
@@ -108,3 +116,18 @@ class Offset(fields.Field[tzinfo | None]):
         if offset > timedelta(hours=14):
             raise ValidationError(f"{value!r} is further from GMT than any place")
         return timezone(-offset if match["sign"] == "-" else offset)
+
+
+def explain(messages: Any, *, settings_page: str) -> str:
+    """Turn a schema's messages into sentences; for what is missing they say where to tick it."""
+    missing = sorted(name for name, errors in messages.items() if "Missing data for required field." in errors)
+    if missing:
+        return f"The notification lacks {', '.join(missing)}: tick it in 2Checkout's {settings_page}."
+    return " ".join(f"{name}: {_first_sentence(errors)}" for name, errors in sorted(messages.items()))
+
+
+def _first_sentence(errors: Any) -> str:
+    """An array's errors are listed by element; one of them tells enough."""
+    while isinstance(errors, dict):
+        errors = next(iter(errors.values()))
+    return str(errors[0]).rstrip(".") + "."

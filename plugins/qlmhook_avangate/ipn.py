@@ -10,6 +10,7 @@ that product. MESSAGE_ID and IPN_DATE look like identifiers, but each re-send ca
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -17,20 +18,41 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from qlmhook.errors import MalformedNotification
 from qlmhook.events import Customer, Event, EventKind, Item, Message
-from qlmhook_avangate.form import Form, Offset, WallTime, is_forever, to_utc, wall_time
+from qlmhook_avangate.form import Form, Offset, WallTime, explain, is_forever, to_utc, wall_time
 
 # Source: 2Checkout, "IPN triggers"; the set is open, so an unknown status is acknowledged and nothing is done.
 # AUTHRECEIVED is before 2Checkout's approval, PAYMENT_AUTHORIZED after it. For products with "Fulfillment made
 # by you" COMPLETE comes only after our confirmation, so PAYMENT_AUTHORIZED must fulfil.
-FULFILLING_STATUSES = frozenset({"PAYMENT_AUTHORIZED", "PAYMENT_RECEIVED", "COMPLETE"})
+STATUS_EVENTS = {
+    "PAYMENT_AUTHORIZED": EventKind.PAID,
+    "PAYMENT_RECEIVED": EventKind.PAID,
+    "COMPLETE": EventKind.PAID,
+    "REFUND": EventKind.REFUNDED,
+    "REVERSED": EventKind.REVERSED,
+    "CANCELED": EventKind.CANCELED,
+}
 
 # Source: the constants of 2Checkout's WooCommerce plugin.
 APPROVED_FRAUD_STATUSES = frozenset({"", "APPROVED"})
 
-# A chargeback rides on COMPLETE; NONE and empty mean that there is none.
+# A chargeback rides on another status, mostly COMPLETE, which then says nothing about payment.
+# Source: 2Checkout, "IPN triggers" (chargeback opened, chargeback closed).
+CHARGEBACK_EVENTS = {
+    "OPEN": EventKind.CHARGEBACK_OPENED,
+    "WON": EventKind.CHARGEBACK_WON,
+    "LOST": EventKind.CHARGEBACK_LOST,
+    "ACCEPTED": EventKind.CHARGEBACK_LOST,
+}
 NO_CHARGEBACK = frozenset({"", "NONE"})
 
-_QUANTITY = re.compile(r"[1-9]\d{0,8}")
+# What REFUND_TYPE carries is not documented; whatever does not say that all was refunded is taken for a part.
+TOTAL_REFUNDS = frozenset({"", "TOTAL", "FULL"})
+
+_QUANTITY = re.compile(r"[1-9][0-9]{0,8}")
+
+
+LINE_ARRAYS = ("IPN_PID", "IPN_PNAME", "IPN_QTY", "IPN_PRICE", "IPN_TOTAL")
+LICENSE_ARRAYS = ("IPN_LICENSE_PROD", "IPN_LICENSE_REF", "IPN_LICENSE_EXP", "IPN_LICENSE_LIFETIME")
 
 
 class _Elements(fields.List[str]):
@@ -46,9 +68,9 @@ class IpnSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    REFNO = fields.String(required=True, validate=validate.Regexp(r"\d{1,20}\Z"))
-    ORDERSTATUS = fields.String(required=True, validate=validate.Regexp(r"[A-Za-z_]{1,40}\Z"))
-    IPN_DATE = fields.String(required=True, validate=validate.Regexp(r"\d{14}\Z"))
+    REFNO = fields.String(required=True, validate=validate.Regexp(r"[0-9]{1,20}\Z"))
+    ORDERSTATUS = fields.String(required=True, validate=validate.Regexp(r"[ -~]{1,64}\Z"))
+    IPN_DATE = fields.String(required=True, validate=validate.Regexp(r"[0-9]{14}\Z"))
     IPN_PID = fields.List(
         fields.String(validate=validate.Regexp(r"[0-9A-Za-z_-]{1,40}\Z")),
         required=True,
@@ -56,6 +78,8 @@ class IpnSchema(Schema):
     )
     IPN_PNAME = fields.List(fields.String(), required=True, validate=validate.Length(1))
     IPN_QTY = _Elements()
+    IPN_PRICE = _Elements()
+    IPN_TOTAL = _Elements()
     IPN_LICENSE_PROD = _Elements()
     IPN_LICENSE_REF = _Elements()
     IPN_LICENSE_EXP = _Elements()
@@ -65,6 +89,8 @@ class IpnSchema(Schema):
     TEST_ORDER = fields.String(load_default="0", validate=validate.OneOf(["", "0", "1"]))
     FRAUD_STATUS = fields.String(load_default="")
     CHARGEBACK_RESOLUTION = fields.String(load_default="")
+    REFUND_TYPE = fields.String(load_default="")
+    VENDOR_CODE = fields.String(load_default="", validate=validate.Length(max=64))
     CUSTOMEREMAIL = fields.String(load_default="")
     FIRSTNAME = fields.String(load_default="")
     LASTNAME = fields.String(load_default="")
@@ -96,24 +122,61 @@ def parse(form: Form, zone: tzinfo) -> Message:
     try:
         data = _SCHEMA.load(form.merged())
     except ValidationError as error:
-        raise MalformedNotification(_explain(error.messages)) from None
-    if len(data["IPN_PNAME"]) != len(data["IPN_PID"]):
-        raise MalformedNotification("IPN_PID[] and IPN_PNAME[] differ in length.")
+        raise MalformedNotification(explain(error.messages, settings_page="IPN settings")) from None
+    _refuse_ragged_arrays(data)
 
-    status = data["ORDERSTATUS"].upper()
+    status = data["ORDERSTATUS"].strip().upper()
     kind, note = _event_kind(status, data["FRAUD_STATUS"].upper(), data["CHARGEBACK_RESOLUTION"].upper())
-    events = () if kind is None else (_event(kind, note, data, form, zone),)
-    return Message(kind="ipn", order_ref=data["REFNO"], order_status=status, events=events, note=note)
+    message = Message(kind="ipn", order_ref=data["REFNO"], order_status=status, merchant=data["VENDOR_CODE"], note=note)
+    if kind is None:
+        return message
+    event = _event(kind, note, data, form, zone)
+    if kind is EventKind.REFUNDED:
+        refunded = _refunded_lines(data)
+        if refunded is None:
+            return replace(message, unclear=_UNCLEAR_REFUND.format(data["REFUND_TYPE"][:40]))
+        event = replace(event, items=tuple(event.items[index] for index in refunded))
+    return replace(message, events=(event,))
+
+
+def _refuse_ragged_arrays(data: Mapping[str, Any]) -> None:
+    """Each line has an element in each array, and each license in each of theirs; an array may be absent."""
+    for family in (LINE_ARRAYS, LICENSE_ARRAYS):
+        lengths = {name: len(data[name]) for name in family if data[name]}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name}[] has {length}" for name, length in lengths.items())
+            raise MalformedNotification(f"Arrays that belong together differ in length: {told}.")
+
+
+_UNCLEAR_REFUND = (
+    "A refund of the type {!r} does not say which lines it is for. Look the order up in 2Checkout, revoke what is to "
+    "be revoked with `qlmhook license revoke`, and close this with `qlmhook notification dismiss`."
+)
 
 
 def _event_kind(status: str, fraud_status: str, chargeback: str) -> tuple[EventKind | None, str]:
     if chargeback not in NO_CHARGEBACK:
-        return None, f"CHARGEBACK_RESOLUTION is {chargeback}."
-    if status not in FULFILLING_STATUSES:
+        return CHARGEBACK_EVENTS.get(chargeback), f"CHARGEBACK_RESOLUTION is {chargeback}."
+    kind = STATUS_EVENTS.get(status)
+    if kind is None:
         return None, f"ORDERSTATUS {status} asks for nothing to be done."
-    if fraud_status not in APPROVED_FRAUD_STATUSES:
+    if kind is EventKind.PAID and fraud_status not in APPROVED_FRAUD_STATUSES:
         return EventKind.UNDER_REVIEW, f"FRAUD_STATUS is {fraud_status}, not APPROVED."
-    return EventKind.PAID, ""
+    return kind, ""
+
+
+def _refunded_lines(data: Mapping[str, Any]) -> list[int] | None:
+    """Return the indexes of the refunded lines, or None when the message does not tell.
+
+    A refund carries negative amounts. One that is not total and marks every line, or none, may be for a part
+    of a line, which is no reason to take the license away.
+    """
+    amounts = data["IPN_TOTAL"] or data["IPN_PRICE"]
+    every = list(range(len(data["IPN_PID"])))
+    negative = [index for index in every if _element(amounts, index).strip().startswith("-")]
+    if data["REFUND_TYPE"].strip().upper() in TOTAL_REFUNDS:
+        return negative or every
+    return negative if 0 < len(negative) < len(every) else None
 
 
 def _event(kind: EventKind, reason: str, data: Mapping[str, Any], form: Form, account_zone: tzinfo) -> Event:
@@ -210,12 +273,13 @@ def _license_index(data: Mapping[str, Any], product_id: str, nth: int, index: in
     IPN_LICENSE_PROD names the product; the index is the fall-back when the merchant does not send it.
     """
     products = data["IPN_LICENSE_PROD"]
-    if not any(products):
-        return index
-    if index < len(products) and products[index] == product_id:
+    if not any(products) or products == data["IPN_PID"]:
         return index
     places = [place for place, product in enumerate(products) if product == product_id]
-    return places[nth - 1] if nth <= len(places) else None
+    if places:
+        return places[nth - 1] if nth <= len(places) else None
+    # the line of a bundle: its license is listed under a product that is no line of the order
+    return index if index < len(products) and products[index] not in data["IPN_PID"] else None
 
 
 def _element(elements: list[str], index: int | None) -> str:
@@ -225,11 +289,3 @@ def _element(elements: list[str], index: int | None) -> str:
 def _options(form: Form, product_id: str) -> tuple[str, ...]:
     """Return the values of the options that the customer chose for this product."""
     return tuple(value for value in form.arrays.get(f"IPN_PRODUCT_OPTIONS_{product_id}_VALUE", ()) if value)
-
-
-def _explain(messages: Any) -> str:
-    missing = sorted(name for name, errors in messages.items() if "Missing data for required field." in errors)
-    if missing:
-        tick = ", ".join(missing)
-        return f"The notification lacks {tick}: tick it under Response Tags in 2Checkout's IPN settings."
-    return " ".join(f"{name}: {errors}." for name, errors in sorted(messages.items()))

@@ -25,10 +25,12 @@ _HASHLIB_NAMES = {"sha3-256": "sha3_256", "sha256": "sha256", "md5": "md5"}
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A secret key and the endpoint that it belongs to."""
+    """A secret key, the endpoint that it belongs to, and the kinds of notifications that it signs."""
 
     endpoint: str
     secret: bytes = field(repr=False)
+    label: str
+    kinds: frozenset[str] = frozenset({"ipn", "lcn"})
 
 
 def length_prefixed(values: Iterable[str]) -> bytes:
@@ -39,7 +41,11 @@ def length_prefixed(values: Iterable[str]) -> bytes:
 
 def sign(key: bytes, values: Iterable[str], algorithm: str) -> str:
     """Return the HMAC over the length-prefixed values as lower-case hex."""
-    return hmac.new(key, length_prefixed(values), _HASHLIB_NAMES[algorithm]).hexdigest()
+    return _mac(key, length_prefixed(values), algorithm)
+
+
+def _mac(key: bytes, data: bytes, algorithm: str) -> str:
+    return hmac.new(key, data, _HASHLIB_NAMES[algorithm]).hexdigest()
 
 
 def verify(fields: Sequence[tuple[str, str]], keys: Sequence[Key], allowed: Sequence[str]) -> Verified:
@@ -55,15 +61,15 @@ def verify(fields: Sequence[tuple[str, str]], keys: Sequence[Key], allowed: Sequ
         raise SignatureRejected(
             f"The notification is signed with {algorithm}, which the setting algorithms does not allow."
         )
-    values = [value for name, value in fields if name not in SIGNATURE_FIELDS]
+    signed = length_prefixed(value for name, value in fields if name not in SIGNATURE_FIELDS)
     matching: Key | None = None
     for key in keys:
-        expected = sign(key.secret, values, algorithm).encode()
+        expected = _mac(key.secret, signed, algorithm).encode()
         if hmac.compare_digest(expected, received) and matching is None:
             matching = key
     if matching is None:
         raise SignatureRejected("The signature does not match; check the secret key of this URL.")
-    return Verified(endpoint=matching.endpoint, algorithm=algorithm, key=matching.secret)
+    return Verified(endpoint=matching.endpoint, algorithm=algorithm, key=matching.secret, signed=signed)
 
 
 def receipt(verified: Verified, values: Iterable[str], now: datetime) -> str:

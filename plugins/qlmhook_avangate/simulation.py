@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from qlmhook_avangate import ipn, signature
+from qlmhook_avangate import idn, ipn, lcn, signature
 from qlmhook_avangate.form import read_form
 
 Fields = list[tuple[str, str]]
@@ -74,8 +74,50 @@ def ipn_fields(order: Order) -> Fields:
         ("IPN_TOTALGENERAL", "29.00"),
         ("IPN_DATE", f"{order.now:%Y%m%d%H%M%S}"),
     ]
-    replaced = {name for name, _ in order.extra}
-    return [pair for pair in fields if pair[0] not in replaced] + order.extra
+    return _with(fields, order.extra)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription:
+    """A simulated change of a subscription; `now` is the wall time of a merchant whose account is in UTC."""
+
+    ref: str
+    product_id: str
+    expires: str
+    status: str = "ACTIVE"
+    email: str
+    now: datetime
+    extra: Fields = field(default_factory=list)
+
+
+def lcn_fields(subscription: Subscription) -> Fields:
+    """Return the fields of an unsigned LCN."""
+    status = subscription.status.upper()
+    fields: Fields = [
+        ("FIRST_NAME", "John"),
+        ("LAST_NAME", "Doe"),
+        ("EMAIL", subscription.email),
+        ("LICENSE_CODE", subscription.ref),
+        ("EXPIRATION_DATE_TIME", subscription.expires),
+        ("EXPIRATION_DATE", subscription.expires[:10]),
+        ("DATE_UPDATED", f"{subscription.now:%Y-%m-%d %H:%M:%S}"),
+        ("TEST", "0"),
+        ("CHANGED_BY", "SYSTEM"),
+        ("LICENSE_TYPE", "REGULAR"),
+        ("DISABLED", "1" if status == "DISABLED" else "0"),
+        ("RECURRING", "1"),
+        ("LICENSE_PRODUCT", subscription.product_id),
+        ("STATUS", status),
+        ("EXPIRED", "1" if status == "EXPIRED" else "0"),
+        ("TIMEZONE_OFFSET", "GMT+00:00"),
+        ("DISPATCH_REASON", "LICENCE_CHANGE"),
+    ]
+    return _with(fields, subscription.extra)
+
+
+def _with(fields: Fields, extra: Fields) -> Fields:
+    replaced = {name for name, _ in extra}
+    return [pair for pair in fields if pair[0] not in replaced] + extra
 
 
 def signed_body(fields: Fields, secret: str, algorithms: Sequence[str]) -> bytes:
@@ -95,11 +137,42 @@ def receipt_problem(answer: str, fields: Fields, secret: str, algorithms: Sequen
     strongest = next(known for known in signature.ALGORITHMS if known in algorithms)
     if algorithm != strongest:
         return f"The receipt is made with {algorithm}; the strongest algorithm sent is {strongest}."
-    values = ipn.receipt_values(read_form(fields))
+    form = read_form(fields)
+    values: tuple[str, ...] = ipn.receipt_values(form) if "IPN_PID" in form.arrays else lcn.receipt_values(form)
     expected = signature.sign(secret.encode(), (*values, match["date"] or match["md5_date"]), algorithm)
     if not hmac.compare_digest(expected, match["digest"] or match["md5"]):
         return "The receipt's signature does not match."
     return ""
+
+
+FAILURES = ("code", "wrong-hash", "wrong-order", "html", "redirect", "error", "drop")
+"""The ways in which the stand-in for 2Checkout's IDN address can be told to fail."""
+
+
+def idn_answer(fields: Fields, secret: str, confirmed: set[str], *, code: int | None = None, failure: str = "") -> str:
+    """Answer an IDN as 2Checkout does: check fields, sequence and hash, and confirm each order once.
+
+    `code` is answered in place of the right one; `failure` may spoil the answer: wrong-hash or wrong-order.
+    """
+    names = [name for name, _ in fields]
+    values = dict(fields)
+    signed = [values.get(name, "") for name in idn.SIGNED_FIELDS]
+    received = next((value for name, value in fields if name not in idn.SIGNED_FIELDS), "")
+    order_ref = values.get("ORDER_REF", "")
+    digests = [signature.sign(secret.encode(), signed, algorithm) for algorithm in signature.ALGORITHMS]
+    if code is None:
+        if names[: len(idn.SIGNED_FIELDS)] != list(idn.SIGNED_FIELDS) or received not in digests:
+            code = 8
+        else:
+            code = 7 if order_ref in confirmed else 1
+    if code == 1:
+        confirmed.add(order_ref)
+    if failure == "wrong-order":
+        order_ref = "1" + order_ref
+    answer = (order_ref, str(code), idn.MEANINGS.get(code, "Unknown"), f"{wall_now():%Y-%m-%d %H:%M:%S}")
+    algorithm = signature.ALGORITHMS[digests.index(received)] if received in digests else "sha256"
+    digest = signature.sign(b"wrong" if failure == "wrong-hash" else secret.encode(), answer, algorithm)
+    return f"<EPAYMENT>{'|'.join((*answer, digest))}</EPAYMENT>"
 
 
 def wall_now() -> datetime:

@@ -10,9 +10,10 @@ from marshmallow import Schema, ValidationError, fields, validate
 from qlmhook.errors import MalformedNotification, VendorDisabled
 from qlmhook.events import Message
 from qlmhook.schemas import Texts, load_section
-from qlmhook.vendor import Notification, Reply, Vendor, Verified
-from qlmhook_avangate import ipn, signature
+from qlmhook.vendor import Notification, Post, Reply, Vendor, Verified
+from qlmhook_avangate import idn, ipn, lcn, signature
 from qlmhook_avangate.form import Form, read_form
+from qlmhook_avangate.idn import IdnSettings
 
 DEFAULT_ENDPOINT = "DEFAULT"
 """2Checkout's own name for the URLs of the account, as in NOTIFICATION_URL=DEFAULT."""
@@ -26,6 +27,28 @@ class _Zone(fields.Field[ZoneInfo]):
             raise ValidationError(f"{value!r} is no time zone; one is named like Europe/Bucharest") from None
 
 
+class _OptionalZone(_Zone):
+    """Empty where another setting's zone counts."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> ZoneInfo | None:  # type: ignore[override]
+        return None if value == "" else super()._deserialize(value, attr, data, **options)
+
+
+class _IdnSchema(Schema):
+    url = fields.Url(load_default="https://secure.2checkout.com/order/idn.php", require_tld=False)
+    merchant = fields.String(load_default="")
+    key = fields.String(load_default="")
+    algorithm = fields.String(load_default="sha256", validate=validate.OneOf(signature.ALGORITHMS))
+    hash_field = fields.String(load_default="ORDER_HASH", validate=validate.Regexp(r"[A-Z0-9_]{1,64}\Z"))
+    timezone = _OptionalZone(load_default=None)
+    allow_private = fields.Boolean(load_default=False)
+
+
+class _EndpointSchema(Schema):
+    ipn_keys = Texts(load_default=list)
+    lcn_keys = Texts(load_default=list)
+
+
 class _SettingsSchema(Schema):
     shared_keys = Texts(load_default=list)
     algorithms = Texts(
@@ -33,6 +56,10 @@ class _SettingsSchema(Schema):
         validate=validate.ContainsOnly(signature.ALGORITHMS, error="one or more of {choices} are meant"),
     )
     timezone = _Zone(load_default=lambda: ZoneInfo("Europe/Bucharest"))
+    endpoints = fields.Dict(
+        keys=fields.String(validate=validate.Length(1, 100)), values=fields.Nested(_EndpointSchema), load_default=dict
+    )
+    idn = fields.Nested(_IdnSchema, load_default=lambda: _IdnSchema().load({}))
 
 
 class Avangate(Vendor):
@@ -41,32 +68,82 @@ class Avangate(Vendor):
     plugin: ClassVar[str] = "avangate"
     aliases: ClassVar[tuple[str, ...]] = ("2checkout", "verifone")
     signature_fields: ClassVar[frozenset[str]] = frozenset(signature.SIGNATURE_FIELDS)
+    # Source: 2Checkout, "Secure webhooks", and a later copy of it; the list may grow.
+    published_sources: ClassVar[tuple[str, ...]] = (
+        "91.220.121.0/25",
+        "5.35.210.128/25",
+        "184.106.7.192/29",
+        "85.17.14.128/27",
+        "162.221.60.0/22",
+    )
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         data = load_section(_SettingsSchema(), name, settings)
         self.timezone: ZoneInfo = data["timezone"]
         self._algorithms: list[str] = data["algorithms"]
-        self._keys = [
-            signature.Key(endpoint=DEFAULT_ENDPOINT, secret=secret.encode()) for secret in data["shared_keys"]
-        ]
+        self._keys = _keys(data["shared_keys"], data["endpoints"])
+        self._idn = self._idn_settings(data["idn"], data["shared_keys"])
+
+    def _idn_settings(self, data: Mapping[str, Any], shared_keys: list[str]) -> IdnSettings:
+        key = data["key"] or next(iter(shared_keys), "")
+        return IdnSettings(**{**data, "key": key.encode(), "timezone": data["timezone"] or self.timezone})
 
     def verify(self, notification: Notification) -> Verified:
         """Check the signature over all fields; raises SignatureRejected, VendorDisabled, MalformedNotification."""
         if not self._keys:
             raise VendorDisabled("No shared key is configured for this vendor, so nothing can be verified.")
-        return signature.verify(notification.fields, self._keys, self._algorithms)
+        kind = "ipn" if _is_ipn(read_form(notification.fields)) else "lcn"
+        keys = [key for key in self._keys if kind in key.kinds]
+        if endpoint := notification.arguments.get("is_endpoint"):
+            keys = [key for key in keys if key.endpoint.lower() == endpoint.lower()]
+        return signature.verify(notification.fields, keys, self._algorithms)
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Return every configured key by endpoint and list."""
+        return {f"{key.endpoint} {key.label}": key.secret for key in self._keys}
 
     def parse(self, notification: Notification) -> Message:
-        """Translate an IPN; raises MalformedNotification."""
-        return ipn.parse(self._form(notification), self.timezone)
+        """Translate an IPN or LCN, told apart by their fields; raises MalformedNotification."""
+        form = read_form(notification.fields)
+        if _is_ipn(form):
+            return ipn.parse(form, self.timezone)
+        return lcn.parse(form, self.timezone, notification.received_at)
 
     def receipt(self, notification: Notification, verified: Verified, now: datetime) -> Reply:
         """Return the read receipt that stops 2Checkout's retries."""
-        values = ipn.receipt_values(self._form(notification))
+        form = read_form(notification.fields)
+        values = ipn.receipt_values(form) if _is_ipn(form) else lcn.receipt_values(form)
         return Reply(body=signature.receipt(verified, values, now) + "\n")
 
-    def _form(self, notification: Notification) -> Form:
+    def confirm(self, notification: Notification, post: Post, now: datetime) -> str:
+        """Send the IDN for an IPN's order; raises DeliveryFailed."""
         form = read_form(notification.fields)
-        if "IPN_PID" not in form.arrays:
-            raise MalformedNotification("The notification is no IPN: it has no IPN_PID[] field.")
-        return form
+        fields = idn.request_fields(form, self._idn, now)
+        answer = post(self._idn.url, fields, allow_private=self._idn.allow_private)
+        return idn.read_answer(answer, form.scalars["REFNO"], self._idn)
+
+
+def _keys(shared_keys: list[str], endpoints: Mapping[str, Mapping[str, list[str]]]) -> list[signature.Key]:
+    """An account's key signs both kinds; an endpoint has keys for each, and neither stands for the other."""
+    keys = [
+        signature.Key(endpoint=DEFAULT_ENDPOINT, secret=secret.encode(), label=f"shared_keys[{index}]")
+        for index, secret in enumerate(shared_keys)
+    ]
+    for endpoint, lists in endpoints.items():
+        for kind in ("ipn", "lcn"):
+            for index, secret in enumerate(lists[f"{kind}_keys"]):
+                label = f"{kind}_keys[{index}]"
+                keys.append(
+                    signature.Key(endpoint=endpoint, secret=secret.encode(), label=label, kinds=frozenset({kind}))
+                )
+    return keys
+
+
+def _is_ipn(form: Form) -> bool:
+    """Tell an IPN from an LCN; a message with the marks of both, or of neither, is none of 2Checkout's."""
+    is_ipn, is_lcn = "IPN_PID" in form.arrays, "LICENSE_CODE" in form.scalars
+    if is_ipn == is_lcn:
+        raise MalformedNotification(
+            "The notification must be either an IPN, with IPN_PID[], or an LCN, with LICENSE_CODE."
+        )
+    return is_ipn

@@ -7,7 +7,9 @@ import click
 
 from qlmhook import __version__
 from qlmhook.cli.demo import demo
+from qlmhook.cli.doctor import doctor
 from qlmhook.cli.license import license_
+from qlmhook.cli.mail import mail
 from qlmhook.cli.notification import notification
 from qlmhook.cli.outbox import outbox_
 from qlmhook.cli.property import property_
@@ -25,7 +27,7 @@ def commands() -> None:
     """
 
 
-for command in (demo, init, serve, worker, property_, license_, notification, outbox_, simulate):
+for command in (demo, init, serve, worker, property_, license_, notification, outbox_, mail, simulate, doctor):
     commands.add_command(command)
 
 

@@ -1,6 +1,8 @@
 """`license`: what was issued."""
 
+import getpass
 import json
+from datetime import datetime
 
 import click
 
@@ -12,7 +14,7 @@ from qlmhook.service import Service
 
 @click.group("license")
 def license_() -> None:
-    """Find and show licenses."""
+    """Find, show and change licenses."""
 
 
 @license_.command("list")
@@ -52,7 +54,7 @@ def show(key: str, as_json: bool) -> None:
     service = Service.open(load_settings())
     with service.database.reading():
         license = licenses.find(key)
-        row = listing.license_row(license, service.clock())
+        row = listing.license_row(license, service.clock()) | listing.confirmation(license)
         history = listing.license_history(license)
     if as_json:
         click.echo(json.dumps([{**row, "history": history}], indent=2, ensure_ascii=False))
@@ -63,3 +65,58 @@ def show(key: str, as_json: bool) -> None:
         click.echo(f"  {entry['at']}  {entry['change']} by {entry['actor']}: {printable(entry['why'])}")
         for name, value in entry["after"].items():
             click.echo(f"    {name}: {printable(entry['before'].get(name, ''))} -> {printable(value)}")
+
+
+@license_.command()
+@click.argument("key")
+@click.option("--why", required=True, help="The reason, for the license's history.")
+def revoke(key: str, why: str) -> None:
+    """Take a license away."""
+    _decide(key, "revoke", why)
+
+
+@license_.command()
+@click.argument("key")
+@click.option("--why", default="", help="The reason, for the license's history.")
+def suspend(key: str, why: str) -> None:
+    """Take a license away for a while."""
+    _decide(key, "suspend", why)
+
+
+@license_.command()
+@click.argument("key")
+@click.option("--why", default="", help="The reason, for the license's history.")
+def reinstate(key: str, why: str) -> None:
+    """Give a revoked or suspended license back."""
+    _decide(key, "reinstate", why)
+
+
+@license_.command()
+@click.argument("key")
+@click.option("--until", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The license's last day.")
+@click.option("--why", default="", help="The reason, for the license's history.")
+def extend(key: str, until: datetime, why: str) -> None:
+    """Let a license run longer."""
+    _decide(key, "extend", why, until=until)
+
+
+@license_.command()
+@click.option("--status", default="", type=click.Choice(["", *listing.STATUSES]), help="With this status.")
+def export(status: str) -> None:
+    """Print all licenses, with their history, as one JSON array."""
+    service = Service.open(load_settings())
+    with service.database.reading():
+        rows = listing.licenses(now=service.clock(), status=status)
+        for row in rows:
+            row["history"] = listing.license_history(licenses.find(row["key"]))
+    click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+
+
+def _decide(key: str, action: str, why: str, *, until: datetime | None = None) -> None:
+    service = Service.open(load_settings())
+    before, after = service.decisions.decide(
+        key, action, why=why, operator=getpass.getuser(), until=until.date() if until else None
+    )
+    now = service.clock()
+    end = f"{after.expires_at:%Y-%m-%d %H:%M} UTC" if after.expires_at else "never"
+    click.echo(f"{key}: {before.status(now)} -> {after.status(now)}, expires {end}")

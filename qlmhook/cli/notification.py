@@ -7,6 +7,7 @@ import click
 from qlmhook import ledger, listing
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable, progress
 from qlmhook.config import load_settings
+from qlmhook.errors import QlmhookError
 from qlmhook.service import Service
 
 
@@ -60,3 +61,17 @@ def replay(notification_ids: tuple[int, ...]) -> None:
             step()
     for row in replayed:
         click.echo(f"{row.id}: {row.state}{f' ({printable(row.reason)})' if row.reason else ''}")
+
+
+@notification.command()
+@click.argument("notification_id", metavar="ID", type=int)
+@click.option("--why", required=True, help="The reason, kept with the notification.")
+def dismiss(notification_id: int, why: str) -> None:
+    """Close a held notification without applying it: you have done by hand what there was to do."""
+    service = Service.open(load_settings())
+    with service.database.transaction():
+        row = ledger.get(notification_id)
+        if row.state != "held":
+            raise QlmhookError(f"Notification {notification_id} is not held; it is {row.state}.")
+        ledger.dismiss(row, why, service.clock())
+    click.echo(f"Dismissed {notification_id}.")

@@ -11,6 +11,7 @@ from qlmhook.cli.output import as_json, limited, print_rows, progress
 from qlmhook.config import load_settings
 from qlmhook.errors import NotFound, PropertyError
 from qlmhook.service import Service
+from qlmhook.vocabulary import VOCABULARY
 
 
 @click.group("property")
@@ -67,7 +68,7 @@ def check() -> None:
     with service.database.reading():
         for row in mappings.every():
             try:
-                checked = properties.check(row.name, row.value, mappings.property_value)
+                checked = mappings.recheck(row)
             except PropertyError as error:
                 wrong += 1
                 click.echo(f"{row.name}: {error}")
@@ -133,18 +134,17 @@ def _explain(service: Service, name: str) -> None:
         arguments = properties.splice(properties.parse_arguments(value), mappings.property_value)
     click.echo(f"Stored {name}:")
     for argument, text in sorted(arguments.items()):
-        if argument in properties.VOCABULARY:
-            click.echo(f"  {argument} = {text}  ({properties.VOCABULARY[argument].meaning})")
+        if argument in VOCABULARY:
+            click.echo(f"  {argument} = {text}  ({VOCABULARY[argument].meaning})")
     if "is_emailtemplate" not in arguments:
         click.echo("  No mail will be sent: is_emailtemplate is not given.")
 
 
 def _missing_templates(service: Service, checked: properties.Checked) -> list[str]:
-    names = [checked.arguments.get(name, "") for name in ("is_emailtemplate", "is_emailtemplate_renew")]
     return [
         f"There is no mail template {name!r} yet; the mail waits until there is."
-        for name in names
-        if name and not service.templates.exists(name)
+        for name in mappings.template_names(checked)
+        if not service.templates.exists(name)
     ]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from qlmhook.config import CONFIG_VARIABLE, DEFAULT_CONFIG, load_settings
-from qlmhook.delivery import Worker
 from qlmhook.errors import ConfigurationError
 from qlmhook.service import Service
+from qlmhook.worker import Worker
 
 TEMPLATE = """\
 # Settings of qlmhook; docs/settings.md explains each. QLMHOOK__MAIL__HOST=... in the environment overrides
@@ -75,7 +75,8 @@ def serve(bind: str, workers: int) -> None:
 @click.command()
 def worker() -> None:
     """Run the outbox worker alone, until it is stopped."""
-    running = Worker(Service.open(load_settings()).delivery)
+    service = Service.open(load_settings())
+    running = Worker(service.delivery, service.refusals)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.request_stop())
     running.run()

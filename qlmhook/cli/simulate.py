@@ -1,5 +1,6 @@
 """`simulate`: plays 2Checkout against a running service."""
 
+import contextlib
 import secrets
 
 import click
@@ -7,6 +8,7 @@ import urllib3
 from qlmhook_avangate import simulation
 from qlmhook_avangate.signature import ALGORITHMS
 
+from qlmhook.cli.idn_server import IdnServer
 from qlmhook.errors import QlmhookError
 
 TIMEOUT = 30
@@ -69,6 +71,60 @@ def ipn(
     fields = simulation.ipn_fields(order)
     click.echo(f"Order {order.order_ref}, {status}, {len(fields)} fields")
     post(url, fields, key, algorithms or ALGORITHMS[:2])
+
+
+@simulate.command()
+@click.option("--url", required=True, help="The service's URL, as 2Checkout has it.")
+@click.option("--key", required=True, help="The secret key to sign with.")
+@click.option("--algorithm", "algorithms", multiple=True, type=click.Choice(ALGORITHMS), help="Default: all but md5.")
+@click.option("--subscription", "ref", required=True, help="LICENSE_CODE: the IPN_LICENSE_REF of an order.")
+@click.option("--product", default="1", show_default=True, help="LICENSE_PRODUCT.")
+@click.option(
+    "--status", default="ACTIVE", show_default=True, help="STATUS: ACTIVE, EXPIRED, PAST DUE, DISABLED, PAUSED …"
+)
+@click.option("--expires", default="9999-12-31 23:59:59", show_default=True, help="EXPIRATION_DATE_TIME.")
+@click.option("--email", default="john.doe@example.com", show_default=True, help="EMAIL.")
+@click.option("--field", "extra", multiple=True, metavar="NAME=VALUE", help="Set a field; repeatable.")
+def lcn(
+    url: str,
+    key: str,
+    algorithms: tuple[str, ...],
+    ref: str,
+    product: str,
+    status: str,
+    expires: str,
+    email: str,
+    extra: tuple[str, ...],
+) -> None:
+    """Post a signed change of a subscription and check the receipt; exit with 1 if 2Checkout would not take it."""
+    subscription = simulation.Subscription(
+        ref=ref,
+        product_id=product,
+        expires=expires,
+        status=status,
+        email=email,
+        now=simulation.wall_now(),
+        extra=[_field(text) for text in extra],
+    )
+    fields = simulation.lcn_fields(subscription)
+    click.echo(f"Subscription {ref}, {status}, {len(fields)} fields")
+    post(url, fields, key, algorithms or ALGORITHMS[:2])
+
+
+@simulate.command("idn-server")
+@click.option("--bind", default="127.0.0.1:8090", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--key", required=True, help="The secret key to check with.")
+@click.option("--fail", "failure", type=click.Choice(simulation.FAILURES), help="Fail in this way.")
+@click.option("--code", type=click.IntRange(1, 99), help="With --fail code: the response code to answer.")
+@click.option("--times", type=click.IntRange(1), help="Fail so many times, then answer right.")
+@click.option("--delay", type=click.FloatRange(0, 300), default=0.0, help="Seconds to wait before each answer.")
+def idn_server(bind: str, key: str, failure: str | None, code: int | None, times: int | None, delay: float) -> None:
+    """Stand in for 2Checkout's IDN address; prints each order and what was answered."""
+    host, _, port = bind.rpartition(":")
+    with IdnServer((host, int(port)), key, failure=failure or "", code=code, times=times, delay=delay) as server:
+        click.echo(f"Listening at http://{host}:{server.server_port}/order/idn.php")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def post(url: str, fields: simulation.Fields, key: str, algorithms: tuple[str, ...]) -> None:

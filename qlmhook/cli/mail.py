@@ -1,0 +1,23 @@
+"""`mail`: sends a license's mail again."""
+
+import click
+
+from qlmhook import licenses
+from qlmhook.config import load_settings
+from qlmhook.service import Service
+
+
+@click.group()
+def mail() -> None:
+    """Mail licenses again."""
+
+
+@mail.command()
+@click.argument("key")
+@click.option("--to", default="", metavar="ADDR", help="Another address than the customer's.")
+def resend(key: str, to: str) -> None:
+    """Write a new mail with a license to its customer; the worker sends it."""
+    service = Service.open(load_settings())
+    with service.database.transaction():
+        row = service.mailing.resend(licenses.find(key), to=to, now=service.clock())
+        click.echo(f"Outbox row {row.id} mails {key} to {row.to}.")

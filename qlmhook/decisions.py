@@ -1,0 +1,47 @@
+"""What an operator decides about a license by hand: it is kept, and laid over whatever notifications say later."""
+
+from datetime import date, datetime
+
+from qlmhook import licenses, models
+from qlmhook.database import Database
+from qlmhook.errors import QlmhookError
+from qlmhook.intake import Clock
+from qlmhook.licenses import Cause
+from qlmhook.registry import Accounts
+from qlmhook.terms import end_of_day
+
+
+class Refusal(QlmhookError):
+    """The decision would change nothing, or take paid time away."""
+
+
+class Decisions:
+    """Writes decisions down and carries them out."""
+
+    def __init__(self, *, database: Database, accounts: Accounts, clock: Clock) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._clock = clock
+
+    def decide(
+        self, key: str, action: str, *, why: str, operator: str, until: date | None = None
+    ) -> tuple[models.License, models.License]:
+        """Revoke, suspend, reinstate or extend a license; return it as it was and as it is.
+
+        `until` is the last day of an extension, in the account's zone. Raises NotFound, Refusal.
+        """
+        with self._database.transaction():
+            before = licenses.find(key)
+            end = self._end(before, until) if until else None
+            cause = Cause(actor=f"operator {operator}"[:128], at=self._clock(), why=why or action)
+            decision = models.Decision.create(license=before, at=cause.at, action=action, until=end, why=why)
+            after = licenses.carry_out(decision, cause)
+        return before, after
+
+    def _end(self, license: models.License, until: date) -> datetime:
+        end = end_of_day(until, self._accounts.named(license.vendor).vendor.timezone)
+        if license.expires_at is None:
+            raise Refusal("The license does not expire; there is nothing to extend.")
+        if end <= license.expires_at:
+            raise Refusal(f"The license runs until {license.expires_at:%Y-%m-%d %H:%M} UTC already.")
+        return end

@@ -1,0 +1,74 @@
+"""Posts a confirmation to a shop: one careful HTTP request, because a URL in a configuration can be wrong."""
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+
+from qlmhook.errors import DeliveryFailed
+from qlmhook.form import FORM
+from qlmhook.vendor import Answer
+
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 30
+DEADLINE = 60
+"""Seconds until the whole answer must be there, however slowly it drips."""
+MAX_ANSWER = 64 * 1024
+
+
+def post_form(url: str, fields: Mapping[str, str], *, allow_private: bool = False) -> Answer:
+    """Post a form and return the answer; redirects are not followed.
+
+    Only https is used, except to an address of this machine. Addresses of private networks are refused unless
+    `allow_private`. Raises DeliveryFailed when there is no complete answer.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    address = _address(host, port)
+    if parts.scheme != "https" and not (parts.scheme == "http" and address.is_loopback):
+        raise DeliveryFailed(f"The URL {url!r} must begin with https://.", permanent=True)
+    if not (address.is_global or address.is_loopback or allow_private):
+        raise DeliveryFailed(f"{host} is {address}, an address of a private network.", permanent=True)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    with _pool(parts.scheme, host, str(address), port) as pool:
+        return _exchange(pool, target, headers={"Host": parts.netloc, "Content-Type": FORM}, body=urlencode(fields))
+
+
+def _address(host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Resolve a name once: the address that is checked is the one that is connected to."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise DeliveryFailed(f"The name {host!r} cannot be resolved: {error}.") from error
+    return ipaddress.ip_address(found[0][4][0])
+
+
+def _pool(scheme: str, host: str, address: str, port: int) -> urllib3.HTTPConnectionPool:
+    timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+    if scheme == "http":
+        return urllib3.HTTPConnectionPool(address, port, timeout=timeout)
+    context = ssl.create_default_context()
+    return urllib3.HTTPSConnectionPool(
+        address, port, timeout=timeout, ssl_context=context, server_hostname=host, assert_hostname=host
+    )
+
+
+def _exchange(pool: urllib3.HTTPConnectionPool, target: str, *, headers: Mapping[str, str], body: str) -> Answer:
+    deadline = time.monotonic() + DEADLINE
+    try:
+        response = pool.urlopen(
+            "POST", target, body=body, headers=headers, retries=False, redirect=False, preload_content=False
+        )
+        content = b""
+        while chunk := response.read1(8192):
+            content += chunk
+            if len(content) > MAX_ANSWER or time.monotonic() > deadline:
+                raise DeliveryFailed("The answer is too long or too slow.")
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise DeliveryFailed(f"There was no answer: {type(error).__name__}: {error}.") from error
+    return Answer(status=response.status, body=content.decode("utf-8", "replace"))

@@ -1,0 +1,58 @@
+"""The outbox worker: a loop that works off what is due."""
+
+import logging
+import os
+import socket
+import threading
+from datetime import timedelta
+
+from qlmhook.delivery import POLL_SECONDS, Delivery
+from qlmhook.errors import Unavailable
+from qlmhook.refusals import Refusals
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_EVERY = timedelta(seconds=10)
+
+
+class Worker:
+    """A thread that works the outbox off for as long as the process lives."""
+
+    def __init__(self, delivery: Delivery, refusals: Refusals) -> None:
+        self._delivery = delivery
+        self._refusals = refusals
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="qlmhook-outbox", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread finish the row at hand, and wait for it."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def request_stop(self) -> None:
+        """Ask `run` to return after the row at hand; fit for a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until `stop`; a database that is away is waited for."""
+        next_beat = 0.0
+        while not self._stopping.is_set():
+            try:
+                if next_beat <= 0:
+                    self._delivery.beat(self._name)
+                    self._refusals.store()
+                    next_beat = HEARTBEAT_EVERY.total_seconds()
+                self._delivery.work_off()
+            except Unavailable as error:
+                logger.warning("The outbox waits: %s", error)
+            except Exception:
+                logger.exception("The outbox worker met an error and goes on")
+            self._stopping.wait(POLL_SECONDS)
+            next_beat -= POLL_SECONDS
+        self._delivery.close()
