@@ -30,10 +30,9 @@ class Fulfillment:
     def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> None:
         """Apply a notification, and what is held of the same order or subscription, which it may set free."""
         subjects = self._apply_one(account, row, message, now)
-        waiting_for = [f"order {message.order_ref}", *(f"subscription {s.subscription_ref}" for s in subjects)]
-        for other in ledger.held(subjects=waiting_for) if message.events else []:
-            if other != row.id:
-                self.reapply(account, ledger.get(other), now=now)
+        refs = {subject.subscription_ref for subject in subjects}
+        for other in ledger.held_with(row, refs) if message.events else []:
+            self.reapply(account, ledger.get(other), now=now)
 
     def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
         """Apply a stored notification once more, as its plugin understands it today."""

@@ -132,11 +132,17 @@ def get(notification_id: int) -> models.Notification:
     return row
 
 
-def held(*, subjects: Collection[str] = ()) -> list[int]:
-    """Return the ids of held notifications, oldest first: all, or those that wait for one of these."""
+def held() -> list[int]:
+    """Return the ids of held notifications, oldest first."""
     table = models.Notification
-    query = table.select(table.id).where(table.state == "held")
-    if subjects:
-        waiting = models.Hold.select(models.Hold.notification).where(models.Hold.subject.in_(subjects))
-        query = query.where(table.id.in_(waiting))
-    return [row.id for row in query.order_by(table.id)]
+    return [row.id for row in table.select(table.id).where(table.state == "held").order_by(table.id)]
+
+
+def held_with(row: models.Notification, subscription_refs: Collection[str]) -> list[int]:
+    """Return the ids of the other held notifications of the same order, or that wait for these subscriptions."""
+    hold = models.Hold
+    waiting = hold.subject.in_([f"subscription {ref}" for ref in subscription_refs])
+    if row.order_ref:
+        waiting |= (hold.vendor == row.vendor) & (hold.order_ref == row.order_ref)
+    others = hold.select(hold.notification).where(waiting, hold.notification != row).distinct()
+    return sorted(other.notification_id for other in others)

@@ -187,9 +187,11 @@ def _mentions(text: str) -> Any:
         customer.full_name,
         customer.company,
     )
-    found = table.key.contains(keys.normalize(text))
+    found = table.order_ref == text
     for column in columns:
         found |= column.contains(text)
+    if key := keys.normalize(text):
+        found |= table.key.contains(key)
     return found
 
 

@@ -10,6 +10,7 @@ import re
 import smtplib
 import ssl
 import time
+from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -54,6 +55,25 @@ class _Message(flask_mail.Message):
         return message
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Envelope:
+    """The bare addresses of a message; one that is in To is not among the copies."""
+
+    sender: str
+    recipient: str
+    copies: list[str]
+
+    @classmethod
+    def of(cls, message: flask_mail.Message) -> "_Envelope":
+        """Read the addresses; raises ValueError."""
+        sender, recipient, *copies = [
+            mailbox(str(address)).addr_spec
+            for address in (message.sender, *message.recipients, *message.cc, *message.bcc)
+        ]
+        copies = [address for address in dict.fromkeys(copies) if address != recipient]
+        return cls(sender=sender, recipient=recipient, copies=copies)
+
+
 class _Connection(flask_mail.Connection):
     """One SMTP session."""
 
@@ -86,21 +106,19 @@ class _Connection(flask_mail.Connection):
         except (smtplib.SMTPException, OSError):
             self.host.close()
 
-    def transmit(self, message: _Message, email: EmailMessage) -> None:
+    def transmit(self, envelope: "_Envelope", email: EmailMessage) -> None:
         """Hand a mail to the server; raises DeliveryFailed unless it took it for the address in To."""
         assert self.host is not None
         host = self.host
         started = time.monotonic()
         host.ehlo_or_helo_if_needed()
         beyond_ascii = host.has_extn("smtputf8")
-        [recipient] = [mailbox(str(address)).addr_spec for address in message.recipients]
-        sender = mailbox(str(message.sender)).addr_spec
+        sender, recipient = envelope.sender, envelope.recipient
         if not (beyond_ascii or (recipient + sender).isascii()):
             raise DeliveryFailed(
                 "The mail server cannot mail to an address with letters outside ASCII (no SMTPUTF8).", permanent=True
             )
-        copies = [mailbox(str(address)).addr_spec for address in (*message.cc, *message.bcc)]
-        copies = [address for address in copies if address != recipient and (beyond_ascii or address.isascii())]
+        copies = [address for address in envelope.copies if beyond_ascii or address.isascii()]
         needs_utf8 = not "".join((sender, recipient, *copies)).isascii()
 
         _expect(host.mail(sender, ["SMTPUTF8"] if needs_utf8 else []), "the sender", permanent=False)
@@ -182,12 +200,12 @@ class Mailer:
 
     def _transmit(self, message: _Message) -> None:
         try:
-            email = message.email()
+            envelope, email = _Envelope.of(message), message.email()
         except ValueError as error:  # an address that no mail can be sent to
             raise DeliveryFailed(f"The mail cannot be made: {error}.", permanent=True) from error
         try:
             with _Connection(self._mail) as connection:
-                connection.transmit(message, email)
+                connection.transmit(envelope, email)
         except _TROUBLE as error:
             raise DeliveryFailed(_explain(error, self.settings)) from error
 

@@ -119,6 +119,7 @@ class Fact(Table):
 class Hold(Table):
     """Why a notification waits: a cause that a person must mend."""
 
+    notification_id: int
     notification = peewee.ForeignKeyField(Notification)
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)

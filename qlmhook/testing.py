@@ -19,10 +19,8 @@ import pytest
 from qlmhook import hookspecs
 from qlmhook.errors import ConfigurationError, MalformedNotification, Refused, SignatureRejected, VendorDisabled
 from qlmhook.events import EventKind, Item, Message
-from qlmhook.form import parse_form
+from qlmhook.form import FORM, parse_form
 from qlmhook.vendor import Notification, Reply, Vendor, Verified
-
-FORM = "application/x-www-form-urlencoded"
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """When a notification of `make_notification` is received, unless a test says otherwise."""

@@ -14,12 +14,13 @@ LAYERS: Mapping[int, str] = {
     0: "__init__",
     1: "errors events",
     2: "vendor hookspecs form schemas",
-    3: "config database models keys properties registry templating",
-    4: "history mappings ledger entitlement customers licenses outbox mail mailing listing",
+    3: "config database models keys vocabulary terms properties registry rules templating http",
+    4: "history mappings ledger standing entitlement customers licenses outbox mail mailing variables refusals "
+    "confirmations listing",
     5: "delivery fulfillment",
-    6: "intake service",
+    6: "intake decisions worker service",
     7: "views metrics cli",
-    8: "app __main__ gunicorn_conf testing",
+    8: "app __main__ gunicorn_conf gunicorn_worker testing",
 }
 """A module may import those of lower layers, and others of its own as long as no circle comes of it."""
 
@@ -36,6 +37,8 @@ ROOMS: Mapping[str, str] = {
     "peewee": "database listing metrics models",
     "playhouse": "database",
     "click": "cli",
+    "gunicorn": "gunicorn_worker",
+    "urllib3": "cli http",
     "pytest": "testing",
 }
 """The only modules that may import a library."""

@@ -92,7 +92,7 @@ class TestExitStatus:
             ("property", "remove", "pid_1"),
             ("property", "set", "pid_1", "&is_productid=one&is_majorversion=1&is_minorversion=0"),
             ("property", "set", "pid_1", "&is_productid=1"),
-            ("property", "set", "pid 1/", MAPPING),
+            ("property", "set", "pid_1=2", MAPPING),
             ("license", "show", "AAAAA-AAAAA"),
             ("notification", "show", 1),
             ("notification", "replay", 1),
@@ -382,10 +382,10 @@ class TestLicense:
         [shown] = run("license", "show", "--json", listed["key"].lower().replace("-", " ")).rows
 
         history = shown.pop("history")
-        assert shown == listed
+        assert shown == {**listed, "confirmation": "", "confirmed_at": None}
         assert [(entry["change"], entry["actor"]) for entry in history] == [
             ("issued", "notification 1"),
-            ("changed", "notification 6"),
+            ("extended", "notification 6"),
         ]
         assert history[1]["after"] == {"expires_at": "2097-12-31T22:00:00+00:00"}
 
@@ -421,19 +421,22 @@ class TestNotification:
         [row] = run("notification", "show", "--json", 5).rows
 
         fields = dict(row.pop("fields"))
-        assert row == {
-            "id": 5,
-            "vendor": "avangate",
-            "endpoint": "DEFAULT",
-            "kind": "ipn",
-            "order_ref": "900000005",
-            "order_status": "COMPLETE",
-            "state": "held",
-            "reason": "Product 404 ('Alpha') has no mapping: set the property pid_404.",
-            "received_at": "2026-01-01T12:00:00Z",
-            "applied_at": None,
-            "copies": 1,
-        }
+        assert (
+            row.items()
+            >= {
+                "id": 5,
+                "vendor": "avangate",
+                "endpoint": "DEFAULT",
+                "kind": "ipn",
+                "order_ref": "900000005",
+                "order_status": "COMPLETE",
+                "state": "held",
+                "reason": "Product 404 ('Alpha') has no mapping: set the property pid_404.",
+                "subscription_ref": "",
+                "received_at": "2026-01-01T12:00:00Z",
+                "applied_at": None,
+            }.items()
+        )
         assert fields["CUSTOMEREMAIL"] == "a@example.com"
         assert not any(name.startswith(("HASH", "SIGNATURE")) for name in fields)
 
@@ -499,17 +502,21 @@ class TestOutbox:
     def test_the_json_has_the_fields_of_the_public_interface(self, run: Run) -> None:
         [row] = run("outbox", "list", "--json", "--order", "900000002").rows
 
-        assert row == {
-            "id": 2,
-            "kind": "mail",
-            "state": "due",
-            "attempts": 0,
-            "due_at": "2026-01-01T12:00:00Z",
-            "last_error": "",
-            "order_ref": "900000002",
-            "to": "Bob@Example.com",
-            "subject": "Customer.NewOrder",
-        }
+        assert (
+            row.items()
+            >= {
+                "id": 2,
+                "kind": "mail",
+                "state": "due",
+                "attempts": 0,
+                "due_at": "2026-01-01T12:00:00Z",
+                "last_error": "",
+                "answer": "",
+                "order_ref": "900000002",
+                "to": "Bob@Example.com",
+                "subject": "Customer.NewOrder",
+            }.items()
+        )
 
 
 class TestSimulate:

@@ -54,6 +54,7 @@ def test_a_vendor_has_defaults_and_its_plugin_is_the_word_in_its_name(load: Load
             enabled=True,
             user="",
             password="",
+            sources=[],
             test_orders="issue",
             revoke_on_refund=False,
             revoke_on_cancel=False,

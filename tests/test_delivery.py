@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from qlmhook import mappings, models, outbox
-from qlmhook.delivery import Worker
+from qlmhook.worker import Worker
 from tests.avangate.orders import Line, Order
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
 
@@ -371,16 +371,6 @@ def test_an_error_of_our_own_waits_like_others_and_stops_nobody_else(
     assert f"Outbox row {broken.id} could not be delivered" in caplog.messages
 
 
-def test_a_kind_that_nobody_can_deliver_is_given_up(shop: Shop, mail_server: MailServer) -> None:
-    with shop.service.database.transaction():
-        outbox.add("pigeon", {}, now=shop.clock(), order_ref="1")
-
-    shop.service.delivery.work_off()
-
-    assert the_row(shop, "pigeon").state == "dead"
-    assert [message["Subject"] for message in received(mail_server)] == ["Order 1: the pigeon is given up"]
-
-
 def test_the_mapping_says_from_whom_with_which_subject_and_copies(shop: Shop, mail_server: MailServer) -> None:
     """It is the mapping of the day on which the mail goes out."""
     shop.map("101")
@@ -433,7 +423,7 @@ VALUES = {
     "UserData1": "note",
     "ReceiptID": "AAAAAAAAAA",
     "SubscriptionID": "AAAAAAAAAA",
-    "SubscriptionExpiryDate": "2026-12-31",
+    "SubscriptionExpiryDate": "2027-01-01",
     "FloatingSeats": "10",
     "LicenseModel": "subscription_floating",
     "EnabledFeatures": "0:3",
@@ -513,7 +503,7 @@ def test_a_beating_worker_is_known_and_a_silent_one_is_forgotten(shop: Shop) -> 
 
 def test_a_worker_delivers_until_it_is_stopped(shop: Shop, mail_server: KeepingServer) -> None:
     """It finishes the row at hand first."""
-    worker = Worker(shop.service.delivery)
+    worker = Worker(shop.service.delivery, shop.service.refusals)
     shop.map("101")
     buy(shop)
 
@@ -532,7 +522,7 @@ def test_a_worker_delivers_until_it_is_stopped(shop: Shop, mail_server: KeepingS
 
 
 def test_a_worker_that_was_asked_to_stop_takes_nothing_up(shop: Shop) -> None:
-    worker = Worker(shop.service.delivery)
+    worker = Worker(shop.service.delivery, shop.service.refusals)
     shop.map("101")
     buy(shop)
 

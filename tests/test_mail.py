@@ -301,11 +301,22 @@ def test_a_subject_with_a_line_break_is_not_sent(mail_server: MailServer, subjec
 def test_an_address_adds_no_header_and_no_recipient(mail_server: MailServer, place: str, address: str) -> None:
     values: dict[str, Any] = {"to": "a@example.com", place: (address,) if place in ("cc", "bcc") else address}
 
-    mailer(mail_server).send(CONTENT, message_id=MESSAGE_ID, **values)
+    with pytest.raises(DeliveryFailed, match="is no address") as caught:
+        mailer(mail_server).send(CONTENT, message_id=MESSAGE_ID, **values)
+
+    assert caught.value.permanent
+    assert mail_server.envelopes == []
+
+
+def test_an_encoded_word_in_a_subject_adds_no_header(mail_server: MailServer) -> None:
+    """Assigning a header decodes such words, and this one holds a line break."""
+    subject = "=?utf-8?q?a=0D=0ABcc:_all@example.com=0D=0A=0D=0Abody?="
+
+    mailer(mail_server).send(replace(CONTENT, subject=subject), to="a@example.com", message_id=MESSAGE_ID)
 
     [envelope] = mail_server.envelopes
-    assert "all@example.com" not in envelope.rcpt_tos
-    assert b"all@example.com" not in envelope.content
+    assert b"\nBcc:" not in envelope.content
+    assert b"Subject: = ?utf-8?q?a=0D=0ABcc:" in envelope.content
 
 
 def test_a_local_part_outside_ascii_is_mailed_to_as_it_is(mail_server: MailServer) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from qlmhook import properties
 from qlmhook.errors import PropertyError
-from qlmhook.properties import Terms
+from qlmhook.terms import Terms
+from qlmhook.vocabulary import VOCABULARY
 
 PRODUCT = "&is_productid=1&is_majorversion=1&is_minorversion=0"
 BUCHAREST = ZoneInfo("Europe/Bucharest")
@@ -23,7 +24,7 @@ NONE: Others = {}
 
 def terms(text: str, others: Others = NONE) -> Terms:
     """The terms of a mapping that gets a license."""
-    found = properties.terms_of(text, others.get)
+    found = properties.terms_of([text], others.get)
     assert found is not None
     return found
 
@@ -245,8 +246,8 @@ def test_a_wrong_value_is_refused_with_what_was_meant(name: str, text: str, mean
 
 def test_the_tables_above_know_the_whole_vocabulary() -> None:
     """is_quantity and is_args become no term of their own."""
-    assert {name for name, _, _ in BAD} == set(properties.VOCABULARY)
-    assert {name for name, _, _, _ in GOOD} == set(properties.VOCABULARY) - {"is_quantity", "is_args"}
+    assert {name for name, _, _ in BAD} == set(VOCABULARY)
+    assert {name for name, _, _, _ in GOOD} == set(VOCABULARY) - {"is_quantity", "is_args"}
 
 
 @pytest.mark.parametrize("argument", ["is_quantity=5", "is_productname=", "is_expdate=", "is_unheard_of=1"])
@@ -274,7 +275,7 @@ def test_arguments_that_contradict_each_other_are_refused(arguments: str, compla
 
 @pytest.mark.parametrize("text", ["ignore", " Ignore\n", "IGNORE"])
 def test_ignore_means_no_license(text: str) -> None:
-    assert properties.terms_of(text, NONE.get) is None
+    assert properties.terms_of([text], NONE.get) is None
 
 
 def test_is_args_adds_the_arguments_of_another_property_and_explicit_ones_win() -> None:
@@ -400,7 +401,7 @@ def test_a_name_is_stored_in_lower_case(typed: str, stored: str) -> None:
     assert properties.checked_name(typed) == stored
 
 
-@pytest.mark.parametrize("typed", ["", "_pid_1", "pid_1=2", "pid\n1", "pid_ä", "p" * 191])
+@pytest.mark.parametrize("typed", ["", "_pid_1", "pid_1=2", "pid\n1", "pid_1&2", "p" * 191])
 def test_what_is_no_name_is_refused(typed: str) -> None:
     with pytest.raises(PropertyError, match="is no name for a property"):
         properties.checked_name(typed)

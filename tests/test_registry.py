@@ -71,6 +71,7 @@ def section(plugin: str, *, enabled: bool = True, **settings: str) -> VendorSett
         enabled=enabled,
         user="",
         password="",
+        sources=[],
         test_orders="issue",
         revoke_on_refund=False,
         revoke_on_cancel=False,

@@ -122,7 +122,8 @@ def explain(messages: Any, *, settings_page: str) -> str:
     """Turn a schema's messages into sentences; for what is missing they say where to tick it."""
     missing = sorted(name for name, errors in messages.items() if "Missing data for required field." in errors)
     if missing:
-        return f"The notification lacks {', '.join(missing)}: tick it in 2Checkout's {settings_page}."
+        tags = ", ".join(missing)
+        return f"The notification lacks {tags}: tick it under Response Tags in 2Checkout's {settings_page}."
     return " ".join(f"{name}: {_first_sentence(errors)}" for name, errors in sorted(messages.items()))
 
 

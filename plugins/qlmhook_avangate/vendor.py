@@ -92,8 +92,8 @@ class Avangate(Vendor):
         """Check the signature over all fields; raises SignatureRejected, VendorDisabled, MalformedNotification."""
         if not self._keys:
             raise VendorDisabled("No shared key is configured for this vendor, so nothing can be verified.")
-        kind = "ipn" if _is_ipn(read_form(notification.fields)) else "lcn"
-        keys = [key for key in self._keys if kind in key.kinds]
+        kinds = _claimed_kinds(notification)
+        keys = [key for key in self._keys if kinds <= key.kinds]
         if endpoint := notification.arguments.get("is_endpoint"):
             keys = [key for key in keys if key.endpoint.lower() == endpoint.lower()]
         return signature.verify(notification.fields, keys, self._algorithms)
@@ -137,6 +137,16 @@ def _keys(shared_keys: list[str], endpoints: Mapping[str, Mapping[str, list[str]
                     signature.Key(endpoint=endpoint, secret=secret.encode(), label=label, kinds=frozenset({kind}))
                 )
     return keys
+
+
+def _claimed_kinds(notification: Notification) -> frozenset[str]:
+    """Return which kinds a notification says it is of, before anything of it can be believed.
+
+    What says nothing, or both, can only be signed by a key for both kinds.
+    """
+    names = {name.partition("[")[0] for name, _ in notification.fields}
+    claimed = {kind for kind, mark in (("ipn", "IPN_PID"), ("lcn", "LICENSE_CODE")) if mark in names}
+    return frozenset(claimed or {"ipn", "lcn"})
 
 
 def _is_ipn(form: Form) -> bool:

@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -20,6 +21,7 @@ from aiosmtpd.controller import Controller
 from qlmhook_avangate import simulation
 
 from qlmhook import listing, mappings
+from qlmhook.cli.idn_server import IdnServer
 from qlmhook.cli.simulate import post
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
 from qlmhook.errors import QlmhookError
@@ -29,7 +31,7 @@ PATIENCE = 30
 SECRET = "demo-secret-key"  # noqa: S105 (the demonstration's own, thrown away with it)
 MAPPING = (
     "&is_productid=1&is_majorversion=1&is_minorversion=0&is_productname=Demo Product"
-    "&is_emailtemplate=Customer.NewOrder&is_licensemodel=subscription"
+    "&is_emailtemplate=Customer.NewOrder&is_licensemodel=subscription&is_sendresponse=true"
 )
 
 
@@ -46,21 +48,28 @@ class _Sink:
 
 @click.command()
 def demo() -> None:
-    """Show the whole job once: a signed order, the receipt, the license, the mail. Leaves nothing behind."""
-    with tempfile.TemporaryDirectory(prefix="qlmhook-demo-") as folder, _mail_sink() as (sink, mail_port):
+    """Show the whole job once: a signed order, the receipt, the license, the mail, the confirmation.
+
+    Leaves nothing behind.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="qlmhook-demo-") as folder,
+        _mail_sink() as (sink, mail_port),
+        _shop() as shop,
+    ):
         config = Path(folder) / "qlmhook.toml"
-        config.write_text(_configuration(mail_port), encoding="utf-8")
+        config.write_text(_configuration(mail_port, shop.server_port), encoding="utf-8")
         settings = load_settings({CONFIG_VARIABLE: str(config)})
         service = Service.open(settings)
         with service.database.transaction():
             mappings.save("pid_8019770900775", MAPPING, now=service.clock())
         click.echo(f"1. The mapping      pid_8019770900775 = {MAPPING}")
         with _server(config) as url:
-            _show(service, sink, url)
+            _show(service, sink, shop, url)
         service.database.close()
 
 
-def _show(service: Service, sink: _Sink, url: str) -> None:
+def _show(service: Service, sink: _Sink, shop: IdnServer, url: str) -> None:
     line = simulation.Line(
         product_id="8019770900775",
         name="Demo Product",
@@ -89,10 +98,20 @@ def _show(service: Service, sink: _Sink, url: str) -> None:
         click.echo(f"   | {text}".rstrip())
     if license["key"] not in str(mail):
         raise QlmhookError("The mail does not carry the license key.")
+
+    click.echo("5. The confirmation that 2Checkout waits for (IDN)")
+    _wait_until(lambda: order.order_ref in shop.confirmed, "No confirmation went out")
+    _wait_until(lambda: bool(_confirmations(service, "done")), "The confirmation's answer was not taken")
+    click.echo(f"   {'answer:':<17}{_confirmations(service, 'done')[0]['answer']}")
     click.echo("Done.")
 
 
-def _configuration(mail_port: int) -> str:
+def _confirmations(service: Service, state: str) -> list[listing.Row]:
+    with service.database.reading():
+        return [row for row in listing.outbox_rows(state=state) if row["kind"] == "idn"]
+
+
+def _configuration(mail_port: int, shop_port: int) -> str:
     return f"""
 database = "sqlite:///demo.db"
 [mail]
@@ -103,6 +122,8 @@ sender = "Licensing <licensing@example.com>"
 user = "demo"
 password = "demo"
 shared_keys = ["{SECRET}"]
+[vendors.avangate.idn]
+url = "http://127.0.0.1:{shop_port}/order/idn.php"
 """
 
 
@@ -116,6 +137,16 @@ def _mail_sink() -> Iterator[tuple[_Sink, int]]:
         yield sink, port
     finally:
         controller.stop()
+
+
+@contextmanager
+def _shop() -> Iterator[IdnServer]:
+    with IdnServer(("127.0.0.1", 0), SECRET, quiet=True) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
 
 
 @contextmanager
@@ -151,14 +182,18 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _first_mail(sink: _Sink) -> EmailMessage:
-    deadline = time.monotonic() + PATIENCE
-    while not sink.messages:
-        if time.monotonic() > deadline:
-            raise QlmhookError(f"No mail went out within {PATIENCE} seconds.")
-        time.sleep(0.1)
+    _wait_until(lambda: bool(sink.messages), "No mail went out")
     message = message_from_bytes(sink.messages[0], policy=default)
     assert isinstance(message, EmailMessage)
     return message
+
+
+def _wait_until(happened: Callable[[], bool], complaint: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        if time.monotonic() > deadline:
+            raise QlmhookError(f"{complaint} within {PATIENCE} seconds.")
+        time.sleep(0.1)
 
 
 def _free_port() -> int:

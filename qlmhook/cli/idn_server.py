@@ -22,11 +22,13 @@ class IdnServer(ThreadingHTTPServer):
         code: int | None = None,
         times: int | None = None,
         delay: float = 0.0,
+        quiet: bool = False,
     ) -> None:
         super().__init__(address, _Handler)
         self.key = key
         self.confirmed: set[str] = set()
         self.delay = delay
+        self.quiet = quiet
         self._failure = failure
         self._code = code
         self._left = times
@@ -40,6 +42,13 @@ class IdnServer(ThreadingHTTPServer):
         return self._failure, self._code if self._failure == "code" else None
 
 
+_UNLIKE_AN_ANSWER = {
+    "html": (200, "<html><body>Welcome</body></html>"),
+    "redirect": (302, ""),
+    "error": (500, ""),
+}
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: IdnServer
 
@@ -48,15 +57,16 @@ class _Handler(BaseHTTPRequestHandler):
         fields = parse_qsl(body.decode(), keep_blank_values=True)
         failure, code = self.server.next_failure()
         time.sleep(self.server.delay)
-        if failure == "drop":
+        if failure in _UNLIKE_AN_ANSWER:
+            status, answer = _UNLIKE_AN_ANSWER[failure]
+        else:
+            status = 200
+            answer = simulation.idn_answer(fields, self.server.key, self.server.confirmed, code=code, failure=failure)
+        if not self.server.quiet:
+            click.echo(f"{dict(fields).get('ORDER_REF', '')} {failure or status} {answer}")
+        if failure == "drop":  # the order is confirmed, but nobody is told
             self.close_connection = True
-            self.connection.close()
-            click.echo("dropped")
             return
-        answers = {"html": (200, "<html><body>Welcome</body></html>"), "redirect": (302, ""), "error": (500, "")}
-        right = simulation.idn_answer(fields, self.server.key, self.server.confirmed, code=code, failure=failure)
-        status, answer = answers.get(failure, (200, right))
-        click.echo(f"{dict(fields).get('ORDER_REF', '')} {status} {answer}")
         self.send_response(status)
         if status == 302:
             self.send_header("Location", "/elsewhere")

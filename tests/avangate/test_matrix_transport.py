@@ -456,7 +456,7 @@ class TestWhatIsNotSigned:
         assert outcome(shop, shop.post(Order().fields(), url=url, query=query)) == refused(status)
 
     def test_an_order_relabelled_as_another_message_is_refused(self, shop: Shop) -> None:
-        """Row 27: names are not signed, so the signature still fits; nothing comes of it but a held notification."""
+        """Row 27: names are not signed, so the signature still fits; what was signed once keeps its meaning."""
         shop.map("101")
         genuine = signed(Order().fields(), KEY, ["sha256", "sha3_256"])
         shop.post_body(form_body(genuine))
@@ -467,6 +467,6 @@ class TestWhatIsNotSigned:
             form_body([(name.replace("IPN_PID[]", "LICENSE_CODE"), value) for name, value in genuine])
         )
 
-        assert outcome(shop, answer) == (400, [], ["done", "held"])
+        assert outcome(shop, answer) == (403, [], ["done"])
         with shop.service.database.reading():
             assert listing.licenses(now=shop.clock()) == before != []

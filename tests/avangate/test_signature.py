@@ -12,7 +12,7 @@ from qlmhook.vendor import Verified
 from tests.avangate.signer import SIGNATURES, signed, vector, without_signatures
 
 SECRET = "synthetic-Secret1!"
-KEY = Key(endpoint="DEFAULT", secret=SECRET.encode())
+KEY = Key(endpoint="DEFAULT", secret=SECRET.encode(), label="shared_keys[0]")
 NAMES = {"HASH": "md5", "SIGNATURE_SHA2_256": "sha256", "SIGNATURE_SHA3_256": "sha3-256"}
 
 SIGNED_VECTORS = (
@@ -46,10 +46,15 @@ def named(values: list[str]) -> list[tuple[str, str]]:
 def test_each_signature_of_the_vectors_verifies_alone(name: str, field: str) -> None:
     """The proof names the endpoint, the algorithm and the key of the signature that is there."""
     message = vector(name)
-    key = Key(endpoint="DEFAULT", secret=message["secret_key"].encode())
+    key = Key(endpoint="DEFAULT", secret=message["secret_key"].encode(), label="shared_keys[0]")
     fields = [*without_signatures(message["fields"]), (field, message["expected"]["signatures"][field])]
 
-    assert verify(fields, [key], ALGORITHMS) == Verified(endpoint="DEFAULT", algorithm=NAMES[field], key=key.secret)
+    assert verify(fields, [key], ALGORITHMS) == Verified(
+        endpoint="DEFAULT",
+        algorithm=NAMES[field],
+        key=key.secret,
+        signed=length_prefixed(value for _, value in without_signatures(message["fields"])),
+    )
 
 
 def test_the_signed_text_is_the_documented_one() -> None:
@@ -161,7 +166,10 @@ def test_two_signatures_of_one_name_are_malformed(field: str) -> None:
 @pytest.mark.parametrize("endpoint", ["FIRST", "SECOND", "THIRD"])
 def test_the_proof_names_the_endpoint_whose_key_matches(endpoint: str) -> None:
     """Each URL of an account may have a key of its own, and the receipt is signed with that one."""
-    keys = [Key(endpoint=name, secret=f"secret of {name}".encode()) for name in ("FIRST", "SECOND", "THIRD")]
+    keys = [
+        Key(endpoint=name, secret=f"secret of {name}".encode(), label="ipn_keys[0]")
+        for name in ("FIRST", "SECOND", "THIRD")
+    ]
     fields = signed([("REFNO", "1")], f"secret of {endpoint}", ["sha256"])
 
     verified = verify(fields, keys, ALGORITHMS)

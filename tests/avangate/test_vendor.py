@@ -85,7 +85,7 @@ def test_what_is_no_ipn_is_malformed(fields: Fields) -> None:
     sent = notification(fields)
     account.verify(sent)
 
-    with pytest.raises(MalformedNotification, match="no IPN"):
+    with pytest.raises(MalformedNotification, match="either an IPN"):
         account.parse(sent)
 
 
