@@ -5,6 +5,7 @@ makes repeats, late messages and any order of arrival end in the same licenses. 
 stands in rules.py.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
@@ -20,11 +21,11 @@ from qlmhook.terms import Terms
 MAX_QUANTITY = 10_000
 """More units than this in one line are looked at by a person before keys are made."""
 
-TermsFor = Callable[[Item], Terms | None]
-"""Returns an item's terms, or None for a product that gets no license; raises Held without a usable mapping."""
-
 Place = tuple[str, str]
 """An order's reference and the name of a line in it."""
+
+TermsFor = Callable[[Place, Item], Terms | None]
+"""Returns a line's terms, or None for a product that gets no license; raises Held without a usable mapping."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,29 +55,39 @@ class Purchase:
         return 1 if self.terms.one_key else self.item.quantity
 
     @property
-    def activations(self) -> int:
-        """Activations of each key. Source: QLM, "How to issue activation keys with multiple activations"."""
-        if not self.terms.one_key:
-            return self.terms.activations_per_unit
-        return self.item.quantity * self.terms.activations_per_unit + self.terms.additional_activations
-
-    @property
-    def floating_seats(self) -> int:
-        """Seats of each key: for each unit as many as the mapping says, at least one for a floating model."""
-        floating_model = self.terms.license_model.endswith(("_floating", "_cloud"))
-        per_unit = self.terms.seats_per_unit or int(floating_model)
-        return per_unit * (self.item.quantity if self.terms.one_key else 1)
+    def product(self) -> tuple[str, tuple[str, ...]]:
+        """What was bought; a renewal buys the same again."""
+        return self.item.product_id, self.item.options
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What one license should be."""
+    """What one license should be.
+
+    `purchase` is the newest; `terms` are those of the day on which its product was bought first: a renewal only
+    moves the end. Source: QLM, "Subscription workflow when integrated with an e-commerce provider".
+    """
 
     unit: int
     purchase: Purchase
+    terms: Terms
     license_model: str
     expires_at: datetime | None
     maintenance_until: datetime | None
+
+    @property
+    def activations(self) -> int:
+        """Activations of the key. Source: QLM, "How to issue activation keys with multiple activations"."""
+        if not self.terms.one_key:
+            return self.terms.activations_per_unit
+        return self.purchase.item.quantity * self.terms.activations_per_unit + self.terms.additional_activations
+
+    @property
+    def floating_seats(self) -> int:
+        """Seats of the key: for each unit as many as the mapping says, at least one for a floating model."""
+        floating_model = self.terms.license_model.endswith(("_floating", "_cloud"))
+        per_unit = self.terms.seats_per_unit or int(floating_model)
+        return per_unit * (self.purchase.item.quantity if self.terms.one_key else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +217,7 @@ def _purchase(place: Place, facts: list[Fact], terms_for: TermsFor) -> Purchase 
     """Put together what several messages told about one line: the newest counts, date and quantity only grow."""
     items = [fact.item for fact in facts if fact.item is not None]
     item = next((item for item in reversed(items) if not item.problem), items[-1])
-    terms = terms_for(item)
+    terms = terms_for(place, item)
     if terms is None:
         return None
     order_ref, line = place
@@ -242,10 +253,13 @@ def _grant(unit: int, purchases: list[Purchase], subscription: Fact | None, zone
             end = max(filter(None, (end, _end(purchase, end, zone))))
         maintenance = _maintenance(purchase, maintenance, end, zone)
     last = covering[-1]
+    *_, since = itertools.takewhile(lambda purchase: purchase.product == last.product, reversed(covering))
+    terms = since.terms
     return Grant(
         unit=unit,
         purchase=last,
-        license_model=last.terms.license_model or ("permanent" if end == FOREVER else "subscription"),
+        terms=terms,
+        license_model=terms.license_model or ("permanent" if end == FOREVER else "subscription"),
         expires_at=None if end == FOREVER else end,
         maintenance_until=maintenance,
     )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from qlmhook import confirmations, customers, history, ledger, licenses, mappings, models
-from qlmhook.entitlement import Circumstances, derive
+from qlmhook.entitlement import Circumstances, Place, derive
 from qlmhook.errors import Held, MalformedNotification, NotFound, PropertyError
 from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Item, Message
 from qlmhook.history import Subject
@@ -57,11 +57,13 @@ class Fulfillment:
         done, holds = False, []
         facts = history.of_subjects(account.name, subjects)
         orders = {fact.event.order_ref for told in facts.values() for fact in told}
+        fulfilled = licenses.fulfilled_lines(account.name, orders)
+
+        def terms_for(place: Place, item: Item) -> Terms | None:
+            return mappings.terms_sold(fulfilled[place]) if place in fulfilled else _terms(account.name, item)
+
         circumstances = Circumstances(
-            terms_for=lambda item: _terms(account.name, item),
-            zone=account.vendor.timezone,
-            policy=_policy(account),
-            fulfilled=licenses.fulfilled_lines(account.name, orders),
+            terms_for=terms_for, zone=account.vendor.timezone, policy=_policy(account), fulfilled=fulfilled.keys()
         )
         for subject in subjects:
             entitled, held = derive(facts[subject], circumstances)
@@ -72,7 +74,8 @@ class Fulfillment:
             current = licenses.reconcile(subject, entitled, customer, cause)
             if current:
                 done = True
-                licenses.mark_fulfilled(account.name, entitled, cause.at)
+                new = [purchase for purchase in entitled.purchases if purchase.place not in fulfilled]
+                licenses.mark_fulfilled(account.name, new, cause.at)
             usable = [license for license in current if license.status(cause.at) in ("active", "expired")]
             self._mailing.announce(entitled, usable, now=cause.at)
         return done, holds

@@ -9,6 +9,7 @@ graceful_timeout = 30
 keepalive = 5
 control_socket_disable = True
 limit_request_line = 8190
+logger_class = "qlmhook.gunicorn_log.RedactingLogger"
 errorlog = "-"
 accesslog = "-"
 # U is the path alone: the query string carries is_pwd

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from qlmhook import keys, models
-from qlmhook.entitlement import Entitlement, Grant
+from qlmhook.entitlement import Entitlement, Grant, Place, Purchase
 from qlmhook.errors import NotFound
 from qlmhook.history import Subject
 from qlmhook.standing import Bar
@@ -64,19 +64,21 @@ def carry_out(decision: models.Decision, cause: Cause) -> models.License:
     return _change(license, changes[decision.action], cause)
 
 
-def fulfilled_lines(vendor: str, order_refs: Iterable[str]) -> frozenset[tuple[str, str]]:
-    """Return the lines of these orders that a license was issued or extended for."""
+def fulfilled_lines(vendor: str, order_refs: Iterable[str]) -> dict[Place, str]:
+    """Return the lines of these orders that a license was issued or extended for, each with the terms' source."""
     table = models.FulfilledLine
     rows = table.select().where(table.vendor == vendor, table.order_ref.in_(list(order_refs)))
-    return frozenset((row.order_ref, row.line) for row in rows)
+    return {(row.order_ref, row.line): row.terms for row in rows}
 
 
-def mark_fulfilled(vendor: str, entitlement: Entitlement, now: datetime) -> None:
-    """Remember the lines that took effect: a refund that comes later finds them issued."""
-    for purchase in entitlement.purchases:
-        models.FulfilledLine.insert(
-            vendor=vendor, order_ref=purchase.order_ref, line=purchase.line, at=now
-        ).on_conflict_ignore().execute()
+def mark_fulfilled(vendor: str, purchases: Iterable[Purchase], now: datetime) -> None:
+    """Remember the lines that took effect: a refund that comes later finds them issued, and a change of the
+    mapping leaves them alone.
+    """
+    for purchase in purchases:
+        models.FulfilledLine.create(
+            vendor=vendor, order_ref=purchase.order_ref, line=purchase.line, terms=purchase.terms.source, at=now
+        )
 
 
 def _of_subject(subject: Subject, entitlement: Entitlement) -> dict[int, models.License]:
@@ -96,7 +98,7 @@ def _of_subject(subject: Subject, entitlement: Entitlement) -> dict[int, models.
 
 
 def _columns(subject: Subject, entitlement: Entitlement, grant: Grant, customer: models.Customer | None) -> Columns:
-    purchase, terms = grant.purchase, grant.purchase.terms
+    purchase, terms = grant.purchase, grant.terms
     return {
         "order_ref": entitlement.first.order_ref,
         "line": entitlement.first.line,
@@ -110,8 +112,8 @@ def _columns(subject: Subject, entitlement: Entitlement, grant: Grant, customer:
         "engine_version": terms.engine_version,
         "features": terms.features,
         "product_properties": terms.product_properties,
-        "activations": purchase.activations,
-        "floating_seats": purchase.floating_seats,
+        "activations": grant.activations,
+        "floating_seats": grant.floating_seats,
         "quantity": purchase.item.quantity,
         "affiliate": terms.affiliate,
         "user_data": terms.user_data,
@@ -171,7 +173,7 @@ def _issue(subject: Subject, grant: Grant, columns: Columns, entitlement: Entitl
         barred_why=suspended.why if suspended else "",
         **columns,
     )
-    after = {"expires_at": _plain(grant.expires_at), "activations": grant.purchase.activations}
+    after = {"expires_at": _plain(grant.expires_at), "activations": grant.activations}
     _audit(license, "issued", {}, after, cause)
     return license
 

@@ -28,6 +28,11 @@ def terms_of(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms
     return properties.terms_of([text, *filter(None, layers)], property_value)
 
 
+def terms_sold(source: str) -> Terms | None:
+    """Return the terms that something was sold by, from their source; raises PropertyError."""
+    return properties.terms_of([source], property_value)
+
+
 def _first_value(*names: str) -> str | None:
     return next((text for text in map(property_value, names) if text is not None), None)
 

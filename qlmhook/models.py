@@ -212,11 +212,12 @@ class License(Table):
 
 
 class FulfilledLine(Table):
-    """A line of an order that a license was issued or extended for."""
+    """A line of an order that a license was issued or extended for, and the terms that it was sold by."""
 
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
     line = peewee.CharField(max_length=64)
+    terms = peewee.TextField()
     at = UtcField()
 
     class Meta:

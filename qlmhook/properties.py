@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from qlmhook.errors import PropertyError
 from qlmhook.terms import Terms
@@ -184,7 +184,8 @@ def _terms(arguments: Mapping[str, str]) -> Terms:
     sender = values.get("is_emailfrom", ("",))
     if len(sender) > 1:
         raise PropertyError("is_emailfrom names more than one address.")
-    terms = Terms(**known, mail_from=sender[0])
+    source = "".join(f"&{name}={quote(value, safe=' :;|+/')}" for name, value in sorted(arguments.items()))
+    terms = Terms(**known, mail_from=sender[0], source=source)
     if not terms.one_key and terms.additional_activations:
         raise PropertyError("is_additionalactivations needs one key: remove it or is_usemultipleactivationskey=false.")
     return terms

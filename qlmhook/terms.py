@@ -1,12 +1,16 @@
 """What a license of a product is, as the product's property says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What a license of a product is, as its property says."""
+    """What a license of a product is, as its property says.
+
+    `source` is the property's value with everything that was spliced in or laid over it: terms are kept with what
+    was sold by them, because the property may change afterwards.
+    """
 
     product_id: int
     major_version: int
@@ -38,6 +42,7 @@ class Terms:
     mail_cc: tuple[str, ...] = ()
     mail_bcc: tuple[str, ...] = ()
     confirm: bool = False
+    source: str = field(default="", compare=False)
 
     def mail_template(self, *, renewal: bool) -> str:
         """Return the name of the template to mail with; empty for no mail."""

@@ -20,7 +20,7 @@ LAYERS: Mapping[int, str] = {
     5: "delivery fulfillment",
     6: "intake decisions worker service",
     7: "views metrics cli",
-    8: "app __main__ gunicorn_conf gunicorn_worker testing",
+    8: "app __main__ gunicorn_conf gunicorn_log gunicorn_worker testing",
 }
 """A module may import those of lower layers, and others of its own as long as no circle comes of it."""
 
@@ -37,7 +37,7 @@ ROOMS: Mapping[str, str] = {
     "peewee": "database listing metrics models",
     "playhouse": "database",
     "click": "cli",
-    "gunicorn": "gunicorn_worker",
+    "gunicorn": "gunicorn_log gunicorn_worker",
     "urllib3": "cli http",
     "pytest": "testing",
 }

@@ -527,15 +527,16 @@ class TestSimulate:
         run("property", "set", "pid_101", MAPPING)
         run("property", "set", "pid_102", MAPPING)
         order = "--order 123456789 --product 101 --product 102 --quantity 1 --quantity 3 --email b@example.com --test"
+        config = tmp_path / "qlmhook.toml"
 
-        with serving(tmp_path / "qlmhook.toml") as server:
+        with serving(config) as server:
             url = f"http://127.0.0.1:{server.port}{URL}?{QUERY}"
-            right = run("simulate", "ipn", "--url", url, "--key", KEY, *order.split())
-            wrong = run("simulate", "ipn", "--url", url, "--key", "wrong")
+            right = command(config, "simulate", "ipn", "--url", url, "--key", KEY, *order.split())
+            wrong = command(config, "simulate", "ipn", "--url", url, "--key", "wrong")
 
-        assert right.status == 0
+        assert right.returncode == 0
         assert right.stdout.endswith("The receipt is valid.\n")
-        assert wrong.status == 1
+        assert wrong.returncode == 1
         assert "2Checkout would not take this for a receipt" in wrong.stderr
         rows = run("license", "list", "--json", "--order", "123456789").rows
         assert {(row["vendor_product_id"], row["quantity"], row["test"], row["customer"]["email"]) for row in rows} == {

@@ -114,7 +114,7 @@ def test_different_orders_at_once_are_all_licensed_and_mailed(
 def test_a_killed_server_loses_no_receipted_order(shop: Shop, tmp_path: Path) -> None:
     """What was receipted before SIGKILL is licensed, and the retries of the rest end in one license and mail each."""
     shop.map("101")
-    orders = numbered(70)
+    orders = numbered(50)
     receipted: set[str] = set()
     stopping = threading.Event()
     port = free_port()
@@ -136,7 +136,7 @@ def test_a_killed_server_loses_no_receipted_order(shop: Shop, tmp_path: Path) ->
     with ThreadPoolExecutor(CUSTOMERS) as threads:
         posts = [threads.submit(post_until_receipted, order) for order in orders]
         try:
-            for enough in (15, 40):
+            for enough in (10, 25):
                 serve_until_killed(enough)
 
                 assert len(receipted) < len(orders)

@@ -264,6 +264,7 @@ class TestLines:
         assert [row["subscription_ref"] for row in found] == ["AAAAAAAAAA"] + ["BBBBBBBBBB"] * (len(found) - 1)
         assert len({row["key"] for row in found}) == len(activations)
 
+    @ON_ONE_ENGINE
     def test_each_line_has_its_own_expiry(self, shop: Shop) -> None:
         """Row 38: the date of a line is found by its product, wherever it stands in the license arrays."""
         shop.map("101")
@@ -331,6 +332,7 @@ class TestLines:
         assert states(shop) == ["done", "done"]
         assert [row["quantity"] for row in licenses(shop)] == [2]
 
+    @ON_ONE_ENGINE
     def test_the_options_of_a_product_are_kept_with_its_line(self, shop: Shop) -> None:
         """Row 42: the chosen values are read by product id, and TIMEZONE_OFFSET counts for the license's end."""
         shop.map("101")

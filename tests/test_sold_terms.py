@@ -1,0 +1,55 @@
+"""A license keeps the terms of the day on which it was sold."""
+
+from qlmhook import listing
+from qlmhook.listing import Row
+from tests.avangate.orders import Line, Order
+from tests.conftest import MAPPING, Shop
+
+
+def the_license(shop: Shop) -> Row:
+    with shop.service.database.reading():
+        [license] = listing.licenses(now=shop.clock())
+    return license
+
+
+def test_a_change_of_the_mapping_leaves_alone_what_was_sold(shop: Shop) -> None:
+    """A message about an order of before changes nothing, and a renewal only moves the end."""
+    shop.map("101", f"{MAPPING}&is_features=0:1&is_numberofactivationsperkey=2")
+    shop.post(Order(status="PAYMENT_AUTHORIZED").fields())
+    sold = the_license(shop)
+    shop.map("101", f"{MAPPING}&is_majorversion=2&is_features=0:3&is_numberofactivationsperkey=9")
+
+    shop.post(Order(ipn_date="20260101110000").fields())
+    shop.post(
+        Order(
+            refno="900000002",
+            sale_date="2026-12-01 10:00:00",
+            ipn_date="20261201100500",
+            lines=[Line(expires="2028-01-01 00:00:00")],
+        ).fields()
+    )
+
+    assert the_license(shop) == {**sold, "expires_at": "2027-12-31T22:00:00Z"}
+
+
+def test_a_change_of_the_duration_does_not_shorten_what_was_sold(shop: Shop) -> None:
+    shop.map("101", f"{MAPPING}&is_expduration=365")
+    line = Line(ref="", expires="")
+    shop.post(Order(lines=[line]).fields())
+    shop.map("101", f"{MAPPING}&is_expduration=30")
+
+    shop.post(Order(lines=[line], ipn_date="20260101110000").fields())
+
+    assert the_license(shop)["expires_at"] == "2027-01-01T21:59:59Z"
+
+
+def test_a_removed_mapping_does_not_hold_what_was_sold(shop: Shop) -> None:
+    shop.map("101")
+    shop.post(Order().fields())
+    shop.map("101", "ignore")
+
+    shop.post(Order(ipn_date="20260101110000").fields())
+
+    assert the_license(shop)["status"] == "active"
+    with shop.service.database.reading():
+        assert [row["state"] for row in listing.notifications()] == ["done", "done"]
