@@ -4,6 +4,7 @@ There is one writer at a time, on every engine: a notification's transaction rea
 decides what to write, and with a single writer no other transaction can come between.
 """
 
+import contextlib
 import fcntl
 import threading
 import time
@@ -65,7 +66,7 @@ class Database:
                 yield
         except _AWAY as error:
             self.close()
-            raise Unavailable(f"The database is not available: {type(error).__name__}: {error}.") from error
+            raise Unavailable(f"The database is not available: {_one_line(error)}") from error
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -75,7 +76,12 @@ class Database:
                 yield
         except _AWAY as error:
             self.close()
-            raise Unavailable(f"The database is not available: {type(error).__name__}: {error}.") from error
+            raise Unavailable(f"The database is not available: {_one_line(error)}") from error
+
+    def has_table(self, model: type[peewee.Model]) -> bool:
+        """Tell whether a table is there; raises Unavailable."""
+        with self.reading():
+            return bool(self._peewee.table_exists(model._meta.table_name))
 
     def create_tables(self, models: list[type[peewee.Model]]) -> None:
         """Create the tables that are missing; several processes may do so at once."""
@@ -88,12 +94,14 @@ class Database:
                 # PostgreSQL's IF NOT EXISTS can fail when two processes create the same table
                 self.close()
                 if attempt == 5:
-                    raise Unavailable(f"The tables cannot be created: {type(error).__name__}: {error}.") from error
+                    raise Unavailable(f"The tables cannot be created: {_one_line(error)}") from error
                 time.sleep(0.2 * attempt)
 
     def close(self) -> None:
         """Close this thread's connection; the next transaction opens another."""
-        with self._lock:  # SQLite's last connection checkpoints when it closes
+        with contextlib.ExitStack() as locked:
+            with contextlib.suppress(peewee.OperationalError):
+                locked.enter_context(self._lock)  # SQLite's last connection checkpoints when it closes
             if not self._peewee.is_closed():
                 self._peewee.close()
 
@@ -122,6 +130,10 @@ class Database:
     def _become_writer(self) -> None:
         if not isinstance(self._peewee, peewee.SqliteDatabase):
             WriterLock.select().for_update().execute()
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.?')}."
 
 
 class WriterLock(peewee.Model):

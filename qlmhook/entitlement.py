@@ -15,11 +15,12 @@ from qlmhook.errors import Held
 from qlmhook.events import NAMING_CUSTOMERS, Customer, EventKind, Item
 from qlmhook.history import Fact
 from qlmhook.rules import Effect, Policy, effect_of
-from qlmhook.standing import FOREVER, Bar
-from qlmhook.terms import Terms
+from qlmhook.standing import Bar
+from qlmhook.terms import FOREVER, Terms
 
 MAX_QUANTITY = 10_000
-"""More units than this in one line are looked at by a person before keys are made."""
+MAX_KEYS = 1_000
+"""More units, or keys, than this in one line are looked at by a person first."""
 
 Place = tuple[str, str]
 """An order's reference and the name of a line in it."""
@@ -224,8 +225,9 @@ def _purchase(place: Place, facts: list[Fact], terms_for: TermsFor) -> Purchase 
     if item.problem:
         raise Held(f"Line {line}: {item.problem}", subject=f"order {order_ref}")
     item = replace(item, quantity=max(item.quantity for item in items))
-    if item.quantity > MAX_QUANTITY:
-        raise Held(f"Line {line}: the quantity {item.quantity} is over {MAX_QUANTITY}.", subject=f"order {order_ref}")
+    limit = MAX_QUANTITY if terms.one_key else MAX_KEYS
+    if item.quantity > limit:
+        raise Held(f"Line {line}: the quantity {item.quantity} is over {limit}.", subject=f"order {order_ref}")
     dates = [item.expires_at for item in items if item.expires_at is not None]
     return Purchase(
         order_ref=order_ref,

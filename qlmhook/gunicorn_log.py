@@ -20,7 +20,8 @@ class RedactingLogger(Logger):  # type: ignore[misc]
     def setup(self, cfg: Any) -> None:
         """Set the logs up; called by gunicorn."""
         super().setup(cfg)
-        self.error_log.addFilter(_redact_record)
+        for log in (self.error_log, self.access_log):
+            log.addFilter(_redact_record)
 
 
 def _redact_record(record: logging.LogRecord) -> bool:

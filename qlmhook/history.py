@@ -93,10 +93,11 @@ def of_customer(email_key: str) -> list[Fact]:
 
 
 def subjects_of(vendor: str, event: Event) -> list[Subject]:
-    """Return what an event is about: its order's lines, in their order, or its subscription."""
+    """Return what an event is about: its subscription, or its order's subscriptions and then other lines."""
     if event.kind is EventKind.SUBSCRIPTION:
         return [Subject(vendor=vendor, subscription_ref=item.subscription_ref) for item in event.items]
-    return list(dict.fromkeys(owners(vendor, of_order(vendor, event.order_ref)).values()))
+    subjects = list(dict.fromkeys(owners(vendor, of_order(vendor, event.order_ref)).values()))
+    return sorted(subjects, key=lambda subject: not subject.subscription_ref)
 
 
 def address_key(email: str) -> str:
@@ -117,7 +118,18 @@ def owners(vendor: str, facts: Iterable[Fact]) -> dict[tuple[str, str], Subject]
             found[place] = Subject(vendor=vendor, subscription_ref=fact.item.subscription_ref)
         else:
             found.setdefault(place, Subject(vendor=vendor, order_ref=place[0], line=place[1]))
+    _part_lines_of_one_reference(found)
     return found
+
+
+def _part_lines_of_one_reference(found: dict[tuple[str, str], Subject]) -> None:
+    """Two lines of one order are two licenses, even if they carry the same reference: it stays with the first."""
+    taken: set[tuple[str, Subject]] = set()
+    for order_ref, line in sorted(found):
+        subject = found[order_ref, line]
+        if subject.subscription_ref and (order_ref, subject) in taken:
+            found[order_ref, line] = Subject(vendor=subject.vendor, order_ref=order_ref, line=line)
+        taken.add((order_ref, subject))
 
 
 def _load(*where: Any) -> list[Fact]:

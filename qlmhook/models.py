@@ -316,16 +316,27 @@ TABLES: list[type[peewee.Model]] = [
 ]
 
 
+def _version(database: Database) -> SchemaVersion | None:
+    """Most starts find the tables; creating them again would lock out orders that are coming in."""
+    if not database.has_table(SchemaVersion):
+        return None
+    with database.reading():
+        found: SchemaVersion | None = SchemaVersion.select().first()
+    return found
+
+
 def prepare(database: Database) -> None:
     """Create the tables if they are not there; raises ConfigurationError for those of another version."""
-    database.create_tables(TABLES)
-    with database.transaction():
-        found = SchemaVersion.select().first()
-        if found is None:
-            SchemaVersion.create(version=SCHEMA_VERSION)
-            WriterLock.create(id=1)
-        elif found.version != SCHEMA_VERSION:
-            raise ConfigurationError(
-                f"The database has tables of version {found.version}, this qlmhook works with {SCHEMA_VERSION}."
-            )
+    found = _version(database)
+    if found is None:
+        database.create_tables(TABLES)
+        with database.transaction():
+            found = SchemaVersion.select().first()
+            if found is None:
+                found = SchemaVersion.create(version=SCHEMA_VERSION)
+                WriterLock.create(id=1)
+    if found.version != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"The database has tables of version {found.version}, this qlmhook works with {SCHEMA_VERSION}."
+        )
     database.close()  # a connection must not be inherited by a forked process

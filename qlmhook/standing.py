@@ -1,13 +1,12 @@
 """How a license stands by its facts: disputed, stopped, paused, past due, ended."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from qlmhook.events import EventKind
 from qlmhook.history import Fact
 from qlmhook.rules import Effect, Policy, effect_of
-
-FOREVER = datetime.max.replace(tzinfo=UTC)
+from qlmhook.terms import FOREVER
 
 
 @dataclass(frozen=True, kw_only=True)

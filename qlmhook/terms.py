@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
+FOREVER = datetime.max.replace(tzinfo=UTC)
+"""The end of what does not end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
@@ -70,13 +73,15 @@ class Terms:
 
 
 def end_of_day(day: date, zone: tzinfo) -> datetime:
-    """Return the last second of a day in `zone`, in UTC."""
-    try:
-        return datetime.combine(day, time(23, 59, 59), tzinfo=zone).astimezone(UTC)
-    except OverflowError:  # 9999-12-31 is how never is written
-        return datetime.max.replace(tzinfo=UTC)
+    """Return the last second of a day in `zone`, in UTC; the year 9999 is how never is written."""
+    if day.year == FOREVER.year:
+        return FOREVER
+    return datetime.combine(day, time(23, 59, 59), tzinfo=zone).astimezone(UTC)
 
 
 def days_after(start: datetime, days: int, zone: tzinfo) -> datetime:
     """Return the end of the day that is so many calendar days after `start` in `zone`, in UTC."""
-    return end_of_day(start.astimezone(zone).date() + timedelta(days=days), zone)
+    try:
+        return end_of_day(start.astimezone(zone).date() + timedelta(days=days), zone)
+    except OverflowError:
+        return FOREVER

@@ -36,6 +36,6 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR, format="qlmhook: %(message)s")
     try:
         commands(prog_name="qlmhook")
-    except QlmhookError as error:
+    except (QlmhookError, OSError) as error:
         click.echo(f"qlmhook: {error}", err=True)
         sys.exit(1)

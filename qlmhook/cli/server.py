@@ -62,8 +62,23 @@ def init(folder: Path) -> None:
     click.echo("Next: put 2Checkout's Secret Key into shared_keys and your mail server under [mail].")
 
 
+def _checked_bind(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """gunicorn's own complaint about a port is a traceback; a path after unix: is left to it."""
+    port = value.rpartition(":")[2]
+    if not value.startswith("unix:") and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise click.BadParameter(f"{value!r} is not of the form HOST:PORT", ctx=context, param=parameter)
+    return value
+
+
 @click.command()
-@click.option("--bind", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option(
+    "--bind",
+    default="127.0.0.1:8000",
+    show_default=True,
+    metavar="HOST:PORT",
+    callback=_checked_bind,
+    help="Where to listen.",
+)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 def serve(bind: str, workers: int) -> None:
     """Serve under gunicorn, the outbox worker included."""

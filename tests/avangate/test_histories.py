@@ -13,7 +13,8 @@ from tests.avangate.orders import Line, Order
 from tests.avangate.signer import Fields
 from tests.conftest import Clock, Shop
 
-PRODUCTS = ("101", "102", "103")
+PRODUCTS = {1: "101", 2: "103", 3: "102"}
+"""What each order of the subscription buys."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,6 @@ def ipns(draw: st.DrawFn) -> dict[str, Any]:
         ),
         "chargeback": draw(st.sampled_from(["", "", "", "NONE", "OPEN", "WON", "LOST"])),
         "fraud": draw(st.sampled_from(["APPROVED", "APPROVED", "UNDER REVIEW"])),
-        "product": draw(st.sampled_from(PRODUCTS)),
         "quantity": str(draw(st.integers(1, 3))),
         "expires": draw(
             st.one_of(st.just(""), dates.map(lambda day: f"{day} 12:00:00"), st.just("9999-12-31 23:59:59"))
@@ -90,7 +90,9 @@ def _fields(message: dict[str, Any], number: int) -> Fields:
             ("STATUS", message["status"]),
             ("LICENSE_GRACE_PERIOD", "3"),
         ]
-    line = Line(pid=message["product"], name="Alpha", quantity=message["quantity"], ref=ref, expires=message["expires"])
+    line = Line(
+        pid=PRODUCTS[message["order"]], name="Alpha", quantity=message["quantity"], ref=ref, expires=message["expires"]
+    )
     return Order(
         refno=f"{number}{message['order']}",
         status=message["status"],
