@@ -94,8 +94,8 @@ def _licenses(subject: Subject, order_ref: str, line: str) -> list[models.Licens
 
 
 def _is_mailed(license: models.License, order_ref: str) -> bool:
+    """A late message about an order that a newer one has overtaken is not mailed; the newer one's mail counts then."""
     mailed = models.MailedLicense
-    sent = mailed.select().join(models.Outbox).where(models.Outbox.done_at.is_null(False))
-    return sent.where(
-        mailed.vendor == license.vendor, mailed.order_ref == order_ref, mailed.license == license
-    ).exists()
+    rows = list(mailed.select(mailed, models.Outbox).join(models.Outbox).where(mailed.license == license))
+    of_this_order = [row for row in rows if row.order_ref == order_ref]
+    return any(row.outbox.done_at is not None for row in of_this_order or rows)

@@ -106,6 +106,8 @@ class Delivery:
         payload = outbox.payload_of(row)
         with self._database.reading():
             licenses = mailing.licenses_in(row)
+            if not licenses:
+                raise DeliveryFailed("Another mail has taken the place of this one.", permanent=True)
             zone = self._accounts.named(row.vendor).vendor.timezone
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
             terms = _mail_terms(licenses[0])

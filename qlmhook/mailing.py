@@ -64,7 +64,7 @@ class Mailing:
             raise NotFound(f"There is no address to mail to: {address!r}. Name one with --to.")
         terms = mappings.terms_of(license.vendor, license.vendor_product_id)
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
-        return outbox.add(
+        row = outbox.add(
             "mail",
             {"template": template, "license": license.id},
             now=now,
@@ -73,6 +73,8 @@ class Mailing:
             to=address,
             subject=template,
         )
+        _stand_in_for_dead_mails(license, row)
+        return row
 
     def alert(self, *, subject: str, text: str, now: datetime, once: bool = False) -> None:
         """Tell the operator; with `once` only if the same was not told before."""
@@ -90,6 +92,13 @@ def licenses_in(row: models.Outbox) -> list[models.License]:
         return [models.License.get_by_id(resent)]
     mailed = models.MailedLicense
     return [entry.license for entry in mailed.select().where(mailed.outbox == row).order_by(mailed.id)]
+
+
+def _stand_in_for_dead_mails(license: models.License, row: models.Outbox) -> None:
+    """What waits for a mail that was given up waits for the new one from now on."""
+    mailed = models.MailedLicense
+    dead = models.Outbox.select(models.Outbox.id).where(models.Outbox.state == outbox.DEAD)
+    mailed.update(outbox=row).where(mailed.license == license, mailed.outbox.in_(dead)).execute()
 
 
 def _is_mailed(license: models.License, order_ref: str) -> bool:
