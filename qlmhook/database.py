@@ -154,6 +154,7 @@ def _open(url: str) -> peewee.Database:
         raise ConfigurationError("database: SQLite in memory is not shared between threads; name a file.")
     options: dict[str, Any] = {}
     if urlsplit(url).scheme == "sqlite":
+        _create_private(Path(url.removeprefix("sqlite:///").partition("?")[0]))
         options = {
             "pragmas": {
                 "journal_mode": "wal",
@@ -170,6 +171,12 @@ def _open(url: str) -> peewee.Database:
         raise ConfigurationError(f"database: the URL cannot be used: {type(error).__name__}.") from error
     assert isinstance(database, peewee.Database)
     return database
+
+
+def _create_private(path: Path) -> None:
+    """SQLite would make the file readable by others, with the names of all customers in it."""
+    with contextlib.suppress(OSError):  # the first transaction tells what is wrong
+        path.touch(mode=0o600, exist_ok=True)
 
 
 class _NoLock:

@@ -75,6 +75,7 @@ class Grant:
     license_model: str
     expires_at: datetime | None
     maintenance_until: datetime | None
+    revoked: Bar | None
 
     @property
     def activations(self) -> int:
@@ -101,7 +102,6 @@ class Entitlement:
     purchases: tuple[Purchase, ...]
     grants: tuple[Grant, ...]
     customer: Customer
-    revoked: Bar | None = None
     suspended: Bar | None = None
     ended_at: datetime | None = None
     grace_until: datetime | None = None
@@ -140,20 +140,23 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     subscription = standing.newest(facts, EventKind.SUBSCRIPTION)
     every, holds = _purchases(paid, undone, subscription, circumstances)
     counting = [purchase for purchase in every if purchase.place not in undone]
-    purchases = counting or every
-    if not purchases:
+    if not every:
         return None, holds
-    grants = [
-        _grant(unit, purchases, subscription, circumstances.zone)
-        for unit in range(1, max(purchase.units for purchase in purchases) + 1)
-    ]
+    lost = next((fact for fact in facts if standing.effect(fact) is Effect.REVOKES), None)
+    grants = []
+    for unit in range(1, max(purchase.units for purchase in every) + 1):
+        covering = [purchase for purchase in counting if purchase.units >= unit]
+        gone = [purchase for purchase in every if purchase.units >= unit] if not covering else []
+        cause = lost or (undone[gone[-1].place] if gone else None)
+        revoked = standing.revoked(cause, facts) if cause is not None else None
+        grants.append(_grant(unit, covering or gone, subscription, revoked, circumstances.zone))
+    purchases = counting or every
     is_current = subscription is not None and all(p.placed_at <= subscription.event.at for p in purchases)
     current = subscription if is_current else None
     entitlement = Entitlement(
         purchases=tuple(purchases),
         grants=tuple(grants),
         customer=_customer(facts),
-        revoked=_revoked(facts, every, counting, undone),
         suspended=standing.disputed(facts) or standing.stopped_or_paused(current),
         ended_at=standing.ended_at(current),
         grace_until=standing.grace_until(current),
@@ -209,6 +212,7 @@ def _purchases(
                 _refuse_without_end(purchase, subscription, circumstances.zone)
                 purchases.append(purchase)
         except Held as hold:
+            hold.order_ref = place[0]
             holds.append(hold)
     purchases.sort(key=lambda p: (p.placed_at, len(p.order_ref), p.order_ref, p.line))
     return purchases, holds
@@ -241,12 +245,11 @@ def _purchase(place: Place, facts: list[Fact], terms_for: TermsFor) -> Purchase 
     )
 
 
-def _grant(unit: int, purchases: list[Purchase], subscription: Fact | None, zone: tzinfo) -> Grant:
-    """Work out one license: each purchase that has this many units extends it, none shortens it.
+def _grant(unit: int, covering: list[Purchase], subscription: Fact | None, revoked: Bar | None, zone: tzinfo) -> Grant:
+    """Work out one license from the purchases that have this many units: each extends it, none shortens it.
 
     What the vendor says of the subscription stands for the purchases that it last spoke of before.
     """
-    covering = [purchase for purchase in purchases if purchase.units >= unit]
     end = standing.subscription_end(subscription)
     known_until = subscription.event.at if subscription is not None and end is not None else None
     maintenance: datetime | None = None
@@ -264,6 +267,7 @@ def _grant(unit: int, purchases: list[Purchase], subscription: Fact | None, zone
         license_model=terms.license_model or ("permanent" if end == FOREVER else "subscription"),
         expires_at=None if end == FOREVER else end,
         maintenance_until=maintenance,
+        revoked=revoked,
     )
 
 
@@ -302,18 +306,6 @@ def _maintenance(purchase: Purchase, previous: datetime | None, end: datetime | 
     if previous is None:
         return bought
     return max(previous, bought, end if end is not None and end != FOREVER else bought)
-
-
-def _revoked(
-    facts: list[Fact], every: list[Purchase], counting: list[Purchase], undone: dict[Place, Fact]
-) -> Bar | None:
-    for fact in facts:
-        if standing.effect(fact) is Effect.REVOKES:
-            return standing.bar(f"The chargeback of order {fact.event.order_ref} is lost.", fact, facts)
-    if counting:
-        return None
-    last = undone[every[-1].place]
-    return standing.bar(f"Order {last.event.order_ref} is {last.event.kind.value}.", last, facts)
 
 
 def _customer(facts: list[Fact]) -> Customer:

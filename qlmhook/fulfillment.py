@@ -76,7 +76,8 @@ class Fulfillment:
                 done = True
                 new = [purchase for purchase in entitled.purchases if purchase.place not in fulfilled]
                 licenses.mark_fulfilled(account.name, new, cause.at)
-            usable = [license for license in current if license.status(cause.at) in ("active", "expired")]
+            bought = [license for license in current if license.unit <= entitled.last.units]
+            usable = [license for license in bought if license.status(cause.at) in ("active", "expired")]
             self._mailing.announce(entitled, usable, now=cause.at)
         return done, holds
 
@@ -96,7 +97,8 @@ class Fulfillment:
         subjects = {subject: None for event in events for subject in history.subjects_of(account.name, event)}
         why = f"{message.order_status} of {message.order_ref or message.subscription_ref}"
         done, held = self.settle(account, subjects, Cause(actor=f"notification {row.id}", at=now, why=why))
-        holds += held
+        orders = {event.order_ref for event in events}
+        holds += [hold for hold in held if hold.order_ref in ("", *orders)]  # another order's is that one's matter
         for order_ref in {event.order_ref for event in events if event.kind is EventKind.PAID} if done else ():
             confirmations.plan(account, order_ref, row, now=now)
         if events and not done:

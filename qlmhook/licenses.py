@@ -37,8 +37,10 @@ def reconcile(
         columns = _columns(subject, entitlement, grant, customer)
         license = existing.get(grant.unit)
         if license is not None:
-            current.append(_change(license, {**columns, **_bars(license, entitlement, columns, cause.at)}, cause))
-        elif entitlement.revoked is None:
+            current.append(
+                _change(license, {**columns, **_bars(license, entitlement, grant, columns, cause.at)}, cause)
+            )
+        elif grant.revoked is None:
             current.append(_issue(subject, grant, columns, entitlement, cause))
     return current
 
@@ -59,7 +61,7 @@ def carry_out(decision: models.Decision, cause: Cause) -> models.License:
         "revoke": {"revoked_at": license.revoked_at or cause.at, "barred_why": decision.why},
         "suspend": {"suspended_at": cause.at, "suspended_until": None, "barred_why": decision.why},
         "reinstate": {"revoked_at": None, "suspended_at": None, "suspended_until": None, "barred_why": ""},
-        "extend": {"expires_at": decision.until},
+        "extend": {"expires_at": decision.until, "ended_at": None},
     }
     return _change(license, changes[decision.action], cause)
 
@@ -129,10 +131,11 @@ def _columns(subject: Subject, entitlement: Entitlement, grant: Grant, customer:
     }
 
 
-def _bars(license: models.License, entitlement: Entitlement, columns: Columns, now: datetime) -> Columns:
+def _bars(license: models.License, entitlement: Entitlement, grant: Grant, columns: Columns, now: datetime) -> Columns:
     """Lay the operator's decisions over what the facts say: the newest word of either counts."""
-    revoked, suspended = entitlement.revoked, entitlement.suspended
+    revoked, suspended = grant.revoked, entitlement.suspended
     expires_at: datetime | None = columns["expires_at"]
+    ended_at: datetime | None = columns["ended_at"]
     decisions = models.Decision.select().where(models.Decision.license == license).order_by(models.Decision.id)
     for decision in decisions:
         bar = Bar(why=decision.why, learned_at=decision.at)
@@ -144,12 +147,14 @@ def _bars(license: models.License, entitlement: Entitlement, columns: Columns, n
             revoked, suspended = _unless_before(revoked, decision.at), _unless_before(suspended, decision.at)
         elif decision.action == "extend" and expires_at is not None and decision.until is not None:
             expires_at = max(expires_at, decision.until)
+            ended_at = ended_at if ended_at is not None and ended_at >= decision.until else None
     bars = {
         "revoked_at": None if revoked is None else license.revoked_at or now,
         "suspended_at": None,
         "suspended_until": None,
         "barred_why": revoked.why if revoked else suspended.why if suspended else "",
         "expires_at": expires_at,
+        "ended_at": ended_at,
     }
     if suspended is not None:
         bars["suspended_at"] = suspended.begins_at or license.suspended_at or now

@@ -45,9 +45,10 @@ def licenses(
 
 def license_row(license: models.License, now: datetime) -> Row:
     """Return one license as the public interface names its fields."""
+    status = license.status(now)
     return {
         "key": keys.grouped(license.key),
-        "status": license.status(now),
+        "status": status,
         "license_model": license.license_model,
         "product_id": license.product_id,
         "major_version": license.major_version,
@@ -64,7 +65,7 @@ def license_row(license: models.License, now: datetime) -> Row:
         "maintenance_until": _time(license.maintenance_until),
         "grace_until": _time(license.grace_until),
         "suspended_until": _time(license.suspended_until),
-        "barred_why": license.barred_why,
+        "barred_why": license.barred_why if status in ("suspended", "revoked") else "",
         "vendor": license.vendor,
         "vendor_product_id": license.vendor_product_id,
         "order_ref": license.order_ref,

@@ -61,10 +61,14 @@ _TERMS_FIELDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A property value that can be used: what is stored, what it means, and what looks wrong about it."""
+    """A property value that can be used: what is stored, what it means, and what looks wrong about it.
+
+    `effective` has what it is laid over and what is spliced in besides its own arguments.
+    """
 
     value: str
     arguments: Mapping[str, str]
+    effective: Mapping[str, str]
     warnings: list[str] = field(default_factory=list)
 
 
@@ -101,7 +105,7 @@ def check(name: str, text: str, lookup: Callable[[str], str | None]) -> Checked:
     was meant. Unknown names are kept and warned about.
     """
     if is_mapping(name) and text.strip().lower() == IGNORE:
-        return Checked(value=IGNORE, arguments={})
+        return Checked(value=IGNORE, arguments={}, effective={})
     arguments = parse_arguments(text)
     warnings = [
         f"{dropped} does not belong into a property; it was left out."
@@ -113,13 +117,14 @@ def check(name: str, text: str, lookup: Callable[[str], str | None]) -> Checked:
     for key in sorted(arguments):
         if key not in VOCABULARY:
             warnings.append(f"{key} is not known; it is kept and has no effect. {_nearest(key)}".rstrip())
+    effective = arguments
     if is_mapping(name):
-        base = _mapping_below(name, lookup)
-        _terms({**base, **splice(arguments, lookup)})
+        effective = {**_mapping_below(name, lookup), **splice(arguments, lookup)}
+        _terms(effective)
     else:
         _convert(arguments)
     kept = "&".join(part for part in text.strip().split("&") if _name_of(part) not in CREDENTIALS)
-    return Checked(value=kept, arguments=arguments, warnings=warnings)
+    return Checked(value=kept, arguments=arguments, effective=effective, warnings=warnings)
 
 
 def terms_of(texts: Sequence[str], lookup: Callable[[str], str | None]) -> Terms | None:

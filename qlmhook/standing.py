@@ -29,6 +29,14 @@ def subscription_end(subscription: Fact | None) -> datetime | None:
     return FOREVER if subscription.item.lifetime else subscription.item.expires_at
 
 
+def revoked(cause: Fact, facts: list[Fact]) -> Bar:
+    """Why a license is revoked: a dispute is lost, or every purchase that it stands for is undone."""
+    order_ref, kind = cause.event.order_ref, cause.event.kind
+    if kind is EventKind.CHARGEBACK_LOST:
+        return bar(f"The chargeback of order {order_ref} is lost.", cause, facts)
+    return bar(f"Order {order_ref} is {kind.value}.", cause, facts)
+
+
 def disputed(facts: list[Fact]) -> Bar | None:
     """Of each order's dispute the newest message counts."""
     disputes = (Effect.SUSPENDS, Effect.RESTORES)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from qlmhook import mappings, models, outbox
 from qlmhook.cli import commands
-from qlmhook.config import CONFIG_VARIABLE, load_settings
+from qlmhook.config import CONFIG_VARIABLE
 from qlmhook.errors import QlmhookError
 from qlmhook.service import Service
 from tests.avangate.orders import Line, Order
@@ -196,7 +196,7 @@ def with_notifications_of_tomorrow(installation: Installation) -> None:
 
 
 def without_mail_server(installation: Installation) -> None:
-    installation.set("MAIL__PORT", str(_NOBODY))
+    installation.set("MAIL__PORT", str(free_port()))
 
 
 def without_mappings(installation: Installation) -> None:
@@ -233,7 +233,6 @@ def with_a_worker_that_fell_silent(installation: Installation) -> None:
     installation.beat_at(datetime.now(UTC) - timedelta(seconds=61))
 
 
-_NOBODY = free_port()
 _NO_KEY = "vendor avangate: no key, everything is refused"
 
 
@@ -247,7 +246,7 @@ _NO_KEY = "vendor avangate: no key, everything is refused"
             "vendor avangate: no user and password, so the signature alone keeps strangers out",
         ),
         (with_notifications_of_tomorrow, "clock: .* UTC; notifications came later than this"),
-        (without_mail_server, rf"mail: The mail server 127\.0\.0\.1:{_NOBODY} cannot be used: ConnectionRefused.*"),
+        (without_mail_server, r"mail: The mail server 127\.0\.0\.1:\d+ cannot be used: ConnectionRefused.*"),
         (without_mappings, "mappings: there are none; set one with `qlmhook property set pid_...`"),
         (
             with_a_mapping_that_misses_a_part,
@@ -336,7 +335,7 @@ def test_the_mail_server_is_asked_to_log_in(examine: Examine, installation: Inst
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("sqlite:///{folder}/nowhere/test.db", "The tables cannot be created"),
+        ("sqlite:///{folder}/nowhere/test.db", "The database is not available"),
         ("nonsense://x", "database: the URL cannot be used"),
         ("sqlite://", "database: SQLite in memory is not shared between threads"),
     ],
@@ -373,11 +372,10 @@ def test_settings_of_one_vendor_do_not_hide_the_others(examine: Examine, install
     assert examine().failed == ["vendor east: no key, everything is refused"]
 
 
-def test_looking_changes_nothing(examine: Examine, installation: Installation) -> None:
-    """Neither the stored notifications nor what goes out."""
+def test_looking_changes_nothing(examine: Examine, installation: Installation, database_url: str) -> None:
+    """The database is the same, byte for byte."""
     with_an_order_of_an_unmapped_product(installation)
-    settings = load_settings({CONFIG_VARIABLE: str(installation.config)})
-    database = Path(settings.database.removeprefix("sqlite:///"))
+    database = Path(database_url.removeprefix("sqlite:///"))
     examine()
     installation.shop.service.database.close()
     before = database.read_bytes()

@@ -25,8 +25,11 @@ def property_() -> None:
 def set_(name: str, value: str) -> None:
     """Store a property, say what it means, and apply what was held for want of it."""
     service = Service.open(load_settings())
-    _save(service, name, value)
-    _explain(service, name)
+    with service.database.transaction():
+        checked = mappings.save(name, value, now=service.clock())
+    for remark in [*checked.warnings, *_missing_templates(service, checked)]:
+        click.echo(f"Warning: {remark}", err=True)
+    _explain(name, checked)
     _apply_held(service)
 
 
@@ -115,28 +118,18 @@ def export(path: Path | None) -> None:
         click.echo(text)
 
 
-def _save(service: Service, name: str, value: str) -> None:
-    with service.database.transaction():
-        checked = mappings.save(name, value, now=service.clock())
-    for remark in [*checked.warnings, *_missing_templates(service, checked)]:
-        click.echo(f"Warning: {remark}", err=True)
-
-
-def _explain(service: Service, name: str) -> None:
-    with service.database.reading():
-        value = mappings.property_value(name) or ""
-        if not properties.is_mapping(name):
-            click.echo(f"Stored {name}: arguments that other properties can add with is_args={name}.")
-            return
-        if value == properties.IGNORE:
-            click.echo(f"Stored {name}: this product gets no license.")
-            return
-        arguments = properties.splice(properties.parse_arguments(value), mappings.property_value)
+def _explain(name: str, checked: properties.Checked) -> None:
+    if checked.value == properties.IGNORE:
+        click.echo(f"Stored {name}: this product gets no license.")
+        return
+    if not properties.is_mapping(name):
+        click.echo(f"Stored {name}: arguments that other properties can add with is_args={name}.")
+        return
     click.echo(f"Stored {name}:")
-    for argument, text in sorted(arguments.items()):
+    for argument, text in sorted(checked.effective.items()):
         if argument in VOCABULARY:
             click.echo(f"  {argument} = {text}  ({VOCABULARY[argument].meaning})")
-    if "is_emailtemplate" not in arguments:
+    if "is_emailtemplate" not in checked.effective:
         click.echo("  No mail will be sent: is_emailtemplate is not given.")
 
 

@@ -38,6 +38,12 @@ PAUSE = 0.02
 """Seconds between two bytes of an answer that drips."""
 
 
+def signed_answer(order_ref: str, code: int, *, key: str, algorithm: str = "sha256") -> str:
+    """The documented answer to an IDN."""
+    values = [order_ref, str(code), MESSAGES.get(code, "?"), "2026-01-01 12:00:00"]
+    return f"<EPAYMENT>{'|'.join([*values, digest(key, values, algorithm)])}</EPAYMENT>"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Received:
     """A request as it came, its form's fields in their order."""
@@ -52,7 +58,7 @@ class Received:
 
 
 class IdnPeer:
-    """Confirms orders as documented, or treats the next requests as a test says with `will`.
+    """Confirms orders as documented, unless a test says with `will` and `otherwise` how requests are treated.
 
     `confirmed` are the orders in the sequence of their confirmation, each once. `faults` says what was wrong with
     requests. `on_taking` is called with an order just before it is confirmed.
@@ -76,6 +82,7 @@ class IdnPeer:
         self.on_taking: Callable[[str], None] = lambda order_ref: None
         self.closing = threading.Event()
         self._lock = threading.Lock()
+        self.otherwise: Treatment = as_documented
         self._script: deque[Treatment] = deque()
         self._server = _Server(self, port, tls)
         self.port = self._server.server_port
@@ -93,14 +100,14 @@ class IdnPeer:
         self._server.server_close()
 
     def will(self, *treatments: "Treatment") -> None:
-        """Treat the next requests so, one after the other; those that follow are treated as documented."""
+        """Treat the next requests so, one after the other; those that follow are treated as `otherwise` says."""
         self._script.extend(treatments)
 
     def treat(self, received: Received) -> Iterable[bytes]:
         """Return the answer to a request, piece by piece."""
         with self._lock:
             self.requests.append(received)
-            treatment = self._script.popleft() if self._script else as_documented
+            treatment = self._script.popleft() if self._script else self.otherwise
         return treatment(self, received)
 
     def take(self, received: Received) -> int:
@@ -119,8 +126,8 @@ class IdnPeer:
 
     def says(self, received: Received, code: int, *, order_ref: str = "", key: str = "") -> bytes:
         """The signed answer to a request, for another order or with another key if these are given."""
-        values = [order_ref or received.value("ORDER_REF"), str(code), MESSAGES.get(code, "?"), "2026-01-01 12:00:00"]
-        return f"<EPAYMENT>{'|'.join([*values, digest(key or self.key, values, self.algorithm)])}</EPAYMENT>".encode()
+        order_ref = order_ref or received.value("ORDER_REF")
+        return signed_answer(order_ref, code, key=key or self.key, algorithm=self.algorithm).encode()
 
     def _judge(self, received: Received) -> tuple[int, str]:
         """Return nothing for a good request, else the answer's code and what is wrong."""
