@@ -5,6 +5,7 @@ from datetime import date, datetime
 from qlmhook import licenses, models
 from qlmhook.database import Database
 from qlmhook.errors import QlmhookError
+from qlmhook.fulfillment import Fulfillment
 from qlmhook.intake import Clock
 from qlmhook.licenses import Cause
 from qlmhook.registry import Accounts
@@ -18,9 +19,10 @@ class Refusal(QlmhookError):
 class Decisions:
     """Writes decisions down and carries them out."""
 
-    def __init__(self, *, database: Database, accounts: Accounts, clock: Clock) -> None:
+    def __init__(self, *, database: Database, accounts: Accounts, fulfillment: Fulfillment, clock: Clock) -> None:
         self._database = database
         self._accounts = accounts
+        self._fulfillment = fulfillment
         self._clock = clock
 
     def decide(
@@ -32,11 +34,22 @@ class Decisions:
         """
         with self._database.transaction():
             before = licenses.find(key)
+            self._refuse_idle(before, action)
             end = self._end(before, until) if until else None
             cause = Cause(actor=f"operator {operator}"[:128], at=self._clock(), why=why or action)
             decision = models.Decision.create(license=before, at=cause.at, action=action, until=end, why=why)
             after = licenses.carry_out(decision, cause)
+            if action == "reinstate":  # its mail may have waited for this
+                account = self._accounts.named(before.vendor)
+                self._fulfillment.settle(account, [licenses.subject_of(before)], cause)
         return before, after
+
+    def _refuse_idle(self, license: models.License, action: str) -> None:
+        status = license.status(self._clock())
+        if license.revoked_at is not None and action in ("revoke", "suspend"):
+            raise Refusal("The license is revoked already.")
+        if action == "reinstate" and license.revoked_at is None and license.suspended_at is None:
+            raise Refusal(f"The license is {status}; there is nothing to reinstate.")
 
     def _end(self, license: models.License, until: date) -> datetime:
         end = end_of_day(until, self._accounts.named(license.vendor).vendor.timezone)

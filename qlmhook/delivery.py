@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from qlmhook import confirmations, http, ledger, mailing, mappings, models, outbox, variables
+from qlmhook import confirmations, history, http, ledger, mailing, mappings, models, outbox, variables
 from qlmhook.database import Database
 from qlmhook.errors import DeliveryFailed, NotFound, PropertyError, QlmhookError, Unavailable
 from qlmhook.mail import Mailer
@@ -110,7 +110,7 @@ class Delivery:
                 raise DeliveryFailed("Another mail has taken the place of this one.", permanent=True)
             zone = self._accounts.named(row.vendor).vendor.timezone
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
-            terms = _mail_terms(licenses[0])
+            terms = _mail_terms(licenses[0], row.order_ref)
         content = self._templates.render(payload["template"], items, subject=terms.mail_subject if terms else "")
         with self._database.transaction():
             outbox.describe(row, subject=content.subject)
@@ -162,9 +162,11 @@ class Delivery:
                 )
 
 
-def _mail_terms(license: models.License) -> Terms | None:
+def _mail_terms(license: models.License, order_ref: str) -> Terms | None:
     """The mapping of today says from whom and with which copies; a broken one does not keep the mail back."""
+    items = [fact.item for fact in history.of_order(license.vendor, order_ref) if fact.item is not None]
+    options = next((item.options for item in items if item.product_id == license.vendor_product_id), ())
     try:
-        return mappings.terms_of(license.vendor, license.vendor_product_id)
+        return mappings.terms_of(license.vendor, license.vendor_product_id, options)
     except (NotFound, PropertyError):
         return None

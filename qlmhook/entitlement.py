@@ -33,17 +33,21 @@ TermsFor = Callable[[Place, Item], Terms | None]
 class Purchase:
     """One paid line of one order, put together from every message about it.
 
-    `told_at` is when the vendor last spoke of it.
+    `told_at` is when the vendor last spoke of it. `terms` are those it was sold by; `product_terms` those of the
+    purchase that its product was bought with first, for a renewal only moves the end.
+    Source: QLM, "Subscription workflow when integrated with an e-commerce provider".
     """
 
     order_ref: str
     line: str
     placed_at: datetime
+    first_told_at: datetime
     told_at: datetime
     test: bool
     item: Item
     expires_at: datetime | None
     terms: Terms
+    product_terms: Terms
 
     @property
     def place(self) -> Place:
@@ -53,7 +57,7 @@ class Purchase:
     @property
     def units(self) -> int:
         """How many keys it stands for."""
-        return 1 if self.terms.one_key else self.item.quantity
+        return 1 if self.product_terms.one_key else self.item.quantity
 
     @property
     def product(self) -> tuple[str, tuple[str, ...]]:
@@ -63,19 +67,19 @@ class Purchase:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What one license should be.
-
-    `purchase` is the newest; `terms` are those of the day on which its product was bought first: a renewal only
-    moves the end. Source: QLM, "Subscription workflow when integrated with an e-commerce provider".
-    """
+    """What one license should be; `purchase` is the newest of those that it stands for."""
 
     unit: int
     purchase: Purchase
-    terms: Terms
     license_model: str
     expires_at: datetime | None
     maintenance_until: datetime | None
-    revoked: Bar | None
+    revoked: tuple[Bar, ...]
+
+    @property
+    def terms(self) -> Terms:
+        """The terms of the product."""
+        return self.purchase.product_terms
 
     @property
     def activations(self) -> int:
@@ -102,9 +106,9 @@ class Entitlement:
     purchases: tuple[Purchase, ...]
     grants: tuple[Grant, ...]
     customer: Customer
-    suspended: Bar | None = None
-    ended_at: datetime | None = None
-    grace_until: datetime | None = None
+    suspended: tuple[Bar, ...]
+    ended_at: datetime | None
+    grace_days: int
 
     @property
     def first(self) -> Purchase:
@@ -135,50 +139,56 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     facts = sorted(facts, key=lambda fact: fact.age)
     paid = [fact for fact in facts if fact.event.kind is EventKind.PAID]
     undone = _undone(facts, circumstances)
+    waiting = list(_what_waits(facts, undone))
     if not paid:
-        return None, [] if undone else list(_what_waits(facts))
+        return None, waiting
     subscription = standing.newest(facts, EventKind.SUBSCRIPTION)
     every, holds = _purchases(paid, undone, subscription, circumstances)
-    counting = [purchase for purchase in every if purchase.place not in undone]
     if not every:
-        return None, holds
-    lost = next((fact for fact in facts if standing.effect(fact) is Effect.REVOKES), None)
+        return None, waiting + holds
+    counting = [purchase for purchase in every if purchase.place not in undone]
+    lost = [fact for fact in facts if standing.effect(fact) is Effect.REVOKES]
     grants = []
     for unit in range(1, max(purchase.units for purchase in every) + 1):
         covering = [purchase for purchase in counting if purchase.units >= unit]
         gone = [purchase for purchase in every if purchase.units >= unit] if not covering else []
-        cause = lost or (undone[gone[-1].place] if gone else None)
-        revoked = standing.revoked(cause, facts) if cause is not None else None
+        causes = [*lost, *(undone[purchase.place] for purchase in gone[-1:])]
+        revoked = tuple(standing.revoked(cause, facts) for cause in causes)
         grants.append(_grant(unit, covering or gone, subscription, revoked, circumstances.zone))
     purchases = counting or every
-    is_current = subscription is not None and all(p.placed_at <= subscription.event.at for p in purchases)
-    current = subscription if is_current else None
+    overtaken = subscription is None or any(p.first_told_at > subscription.event.at for p in purchases)
+    current = None if overtaken else subscription
     entitlement = Entitlement(
         purchases=tuple(purchases),
         grants=tuple(grants),
         customer=_customer(facts),
-        suspended=standing.disputed(facts) or standing.stopped_or_paused(current),
+        suspended=tuple(standing.disputes(facts) + standing.stops_and_pauses(current)),
         ended_at=standing.ended_at(current),
-        grace_until=standing.grace_until(current),
+        grace_days=standing.grace_days(current),
     )
-    return entitlement, holds
+    return entitlement, waiting + holds
 
 
-def _what_waits(facts: list[Fact]) -> Iterator[Held]:
-    for fact in reversed(facts):
-        if fact.event.kind is EventKind.UNDER_REVIEW:
-            order = f"order {fact.event.order_ref}"
-            yield Held(f"{fact.event.reason} It is fulfilled as soon as the approval arrives.", subject=order)
-            return
-    for fact in facts:
-        if fact.event.kind is EventKind.SUBSCRIPTION and fact.item is not None:
-            ref = fact.item.subscription_ref
-            yield Held(
-                f"No paid order of subscription {ref} is known yet; this is applied when one arrives.",
-                subject=f"subscription {ref}",
-                alert=False,
-            )
-            return
+def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Held]:
+    """What is under review waits for its approval, a subscription for its first order."""
+    over = {fact.event.order_ref for fact in facts if fact.event.kind is EventKind.PAID} | {
+        place[0] for place in undone
+    }
+    reviews = {fact.event.order_ref: fact for fact in facts if fact.event.kind is EventKind.UNDER_REVIEW}
+    for order_ref, fact in reviews.items():
+        if order_ref not in over:
+            reason = f"{fact.event.reason} It is fulfilled as soon as the approval arrives."
+            hold = Held(reason, subject=f"order {order_ref}")
+            hold.order_ref = order_ref
+            yield hold
+    subscription = standing.newest(facts, EventKind.SUBSCRIPTION)
+    if subscription is not None and subscription.item is not None and not over and not reviews:
+        ref = subscription.item.subscription_ref
+        yield Held(
+            f"No paid order of subscription {ref} is known yet; this is applied when one arrives.",
+            subject=f"subscription {ref}",
+            alert=False,
+        )
 
 
 def _undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, Fact]:
@@ -215,7 +225,13 @@ def _purchases(
             hold.order_ref = place[0]
             holds.append(hold)
     purchases.sort(key=lambda p: (p.placed_at, len(p.order_ref), p.order_ref, p.line))
-    return purchases, holds
+    return list(itertools.accumulate(purchases, _sold_again)), holds
+
+
+def _sold_again(previous: Purchase, purchase: Purchase) -> Purchase:
+    if purchase.product != previous.product:
+        return purchase
+    return replace(purchase, product_terms=previous.product_terms)
 
 
 def _purchase(place: Place, facts: list[Fact], terms_for: TermsFor) -> Purchase | None:
@@ -237,15 +253,19 @@ def _purchase(place: Place, facts: list[Fact], terms_for: TermsFor) -> Purchase 
         order_ref=order_ref,
         line=line,
         placed_at=min(fact.event.placed_at for fact in facts),
+        first_told_at=facts[0].event.at,
         told_at=facts[-1].event.at,
         test=facts[-1].event.test,
         item=item,
         expires_at=FOREVER if any(item.lifetime for item in items) else max(dates, default=None),
         terms=terms,
+        product_terms=terms,
     )
 
 
-def _grant(unit: int, covering: list[Purchase], subscription: Fact | None, revoked: Bar | None, zone: tzinfo) -> Grant:
+def _grant(
+    unit: int, covering: list[Purchase], subscription: Fact | None, revoked: tuple[Bar, ...], zone: tzinfo
+) -> Grant:
     """Work out one license from the purchases that have this many units: each extends it, none shortens it.
 
     What the vendor says of the subscription stands for the purchases that it last spoke of before.
@@ -258,13 +278,10 @@ def _grant(unit: int, covering: list[Purchase], subscription: Fact | None, revok
             end = max(filter(None, (end, _end(purchase, end, zone))))
         maintenance = _maintenance(purchase, maintenance, end, zone)
     last = covering[-1]
-    *_, since = itertools.takewhile(lambda purchase: purchase.product == last.product, reversed(covering))
-    terms = since.terms
     return Grant(
         unit=unit,
         purchase=last,
-        terms=terms,
-        license_model=terms.license_model or ("permanent" if end == FOREVER else "subscription"),
+        license_model=last.product_terms.license_model or ("permanent" if end == FOREVER else "subscription"),
         expires_at=None if end == FOREVER else end,
         maintenance_until=maintenance,
         revoked=revoked,
@@ -281,7 +298,10 @@ def _end(purchase: Purchase, previous: datetime | None, zone: tzinfo) -> datetim
         return purchase.expires_at
     if previous == FOREVER:
         return FOREVER
-    return purchase.terms.end(max(previous or purchase.placed_at, purchase.placed_at), zone) or FOREVER
+    end = purchase.terms.end(max(previous or purchase.placed_at, purchase.placed_at), zone)
+    if end is None and previous is not None and not purchase.product_terms.license_model.startswith("permanent"):
+        return previous  # a renewal whose date is still to come
+    return end or FOREVER
 
 
 def _refuse_without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) -> None:

@@ -1,7 +1,7 @@
 """Applies what a notification says: facts are added, and the licenses they are about are brought up to date."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
@@ -30,8 +30,10 @@ class Fulfillment:
     def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> None:
         """Apply a notification, and what is held of the same order or subscription, which it may set free."""
         subjects = self._apply_one(account, row, message, now)
+        facts = [fact for told in history.of_subjects(account.name, subjects).values() for fact in told]
+        orders = {fact.event.order_ref for fact in facts}
         refs = {subject.subscription_ref for subject in subjects}
-        for other in ledger.held_with(row, refs) if message.events else []:
+        for other in ledger.held_with(row, order_refs=orders, subscription_refs=refs):
             self.reapply(account, ledger.get(other), now=now)
 
     def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
@@ -83,7 +85,7 @@ class Fulfillment:
 
     def _apply_one(
         self, account: Account, row: models.Notification, message: Message, now: datetime
-    ) -> Iterable[Subject]:
+    ) -> Collection[Subject]:
         events, note = message.events, message.note
         if account.settings.test_orders == "ignore" and any(event.test for event in events):
             events, note = (), "This is a test order, and the setting test_orders is ignore."
@@ -96,19 +98,23 @@ class Fulfillment:
         holds = [Held(message.unclear, subject=f"notification {row.id}")] if message.unclear else []
         subjects = {subject: None for event in events for subject in history.subjects_of(account.name, event)}
         why = f"{message.order_status} of {message.order_ref or message.subscription_ref}"
+        why += f": {message.note}" if message.note else ""
         done, held = self.settle(account, subjects, Cause(actor=f"notification {row.id}", at=now, why=why))
         orders = {event.order_ref for event in events}
         holds += [hold for hold in held if hold.order_ref in ("", *orders)]  # another order's is that one's matter
         for order_ref in {event.order_ref for event in events if event.kind is EventKind.PAID} if done else ():
             confirmations.plan(account, order_ref, row, now=now)
         if events and not done:
-            note = "There is no license that this changes."
+            note = f"{note} There is no license that this changes.".lstrip()
         self._conclude(account, row, done=done, note=note, holds=holds, now=now)
         return subjects
 
     def _tell(self, account: Account, event: Event, now: datetime) -> None:
         """Alert the operator to money that went back, once for each order and event."""
         effect = effect_of(event.kind, _policy(account))
+        before_payment = event.kind in (EventKind.CANCELED, EventKind.REVERSED)
+        if before_payment and not history.is_paid(account.name, event.order_ref):
+            return  # a cart that was left is no news
         if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.REVOKES):
             self._mailing.alert(
                 subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",

@@ -20,10 +20,17 @@ class RedactingLogger(Logger):  # type: ignore[misc]
     def setup(self, cfg: Any) -> None:
         """Set the logs up; called by gunicorn."""
         super().setup(cfg)
-        for log in (self.error_log, self.access_log):
-            log.addFilter(_redact_record)
+        self.error_log.addFilter(_redact_record)
+        self.access_log.addFilter(_redact_record)
+        self.access_log.addFilter(_keep_in_one_line)
 
 
 def _redact_record(record: logging.LogRecord) -> bool:
     record.msg, record.args = redact(record.getMessage()), None
+    return True
+
+
+def _keep_in_one_line(record: logging.LogRecord) -> bool:
+    """A path may have a line break in it, and would forge a line of the log."""
+    record.msg = "".join(char if char.isprintable() else "?" for char in str(record.msg))
     return True

@@ -87,6 +87,13 @@ def of_subjects(vendor: str, subjects: Collection[Subject]) -> dict[Subject, lis
     return found
 
 
+def is_paid(vendor: str, order_ref: str) -> bool:
+    """Tell whether any line of an order was paid."""
+    table = models.Fact
+    paid = table.select().where(table.vendor == vendor, table.order_ref == order_ref)
+    return bool(paid.where(table.kind == EventKind.PAID.value).exists())
+
+
 def of_customer(email_key: str) -> list[Fact]:
     """Return every fact that carries this address."""
     return _load(models.Fact.email == email_key)

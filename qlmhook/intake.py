@@ -63,7 +63,10 @@ class Intake:
             with self._database.transaction():
                 row = ledger.enter(account, notification, verified, message)
                 self._note_key(account, verified, message)
-                self._fulfillment.apply(account, row, message, now=self._clock())
+                if row.copies > 1:  # a repeat came later, but says what it said first
+                    message = read(account.vendor, ledger.restore(row))
+                if not row.dismissed:
+                    self._fulfillment.apply(account, row, message, now=self._clock())
         except MalformedNotification as error:
             self._keep(account, notification, verified, message, str(error))
             raise
@@ -88,8 +91,9 @@ class Intake:
     def _warn_of_forgery(self, account: Account, error: SignatureRejected) -> None:
         with self._database.transaction():
             self._fulfillment.alert(
-                subject=f"A notification of {account.name} was sent again with another meaning",
-                text=f"{error} It was refused. If the first one is not genuine either, make a new key.",
+                subject=f"A notification of {account.name} is refused. {error}",
+                text="The same was sent again with another meaning, and refused. If the first one is not genuine "
+                "either, make a new key.",
                 now=self._clock(),
             )
 
@@ -108,6 +112,11 @@ class Intake:
         self, account: Account, notification: Notification, verified: Verified, message: Message, reason: str
     ) -> None:
         """Store what the vendor did send although it cannot be applied, and tell the operator."""
-        with self._database.transaction():
-            row = ledger.enter(account, notification, verified, message)
-            self._fulfillment.hold(account, row, reason, now=self._clock())
+        try:
+            with self._database.transaction():
+                row = ledger.enter(account, notification, verified, message)
+                if not row.dismissed:
+                    self._fulfillment.hold(account, row, reason, now=self._clock())
+        except SignatureRejected as error:
+            self._warn_of_forgery(account, error)
+            raise

@@ -33,6 +33,8 @@ def enter(account: Account, notification: Notification, verified: Verified, mess
         return row
     signed_digest = _digest(account.name, verified.signed) if verified.signed else digest
     _refuse_second_meaning(signed_digest)
+    if message is UNREADABLE:  # what means nothing takes no meaning away
+        signed_digest = digest
     return models.Notification.create(
         vendor=account.name,
         endpoint=verified.endpoint,
@@ -89,7 +91,7 @@ def describe(row: models.Notification, message: Message) -> None:
 def dismiss(row: models.Notification, why: str, now: datetime) -> None:
     """Close a held notification without applying it: a person has looked."""
     models.Hold.delete().where(models.Hold.notification == row).execute()
-    row.state, row.reason, row.applied_at = "ignored", f"Dismissed: {why}", now
+    row.state, row.reason, row.applied_at, row.dismissed = "ignored", f"Dismissed: {why}", now, True
     row.save()
 
 
@@ -138,11 +140,12 @@ def held() -> list[int]:
     return [row.id for row in table.select(table.id).where(table.state == "held").order_by(table.id)]
 
 
-def held_with(row: models.Notification, subscription_refs: Collection[str]) -> list[int]:
-    """Return the ids of the other held notifications of the same order, or that wait for these subscriptions."""
+def held_with(
+    row: models.Notification, *, order_refs: Collection[str], subscription_refs: Collection[str]
+) -> list[int]:
+    """Return the ids of the account's other notifications that are held with these orders and subscriptions."""
     hold = models.Hold
     waiting = hold.subject.in_([f"subscription {ref}" for ref in subscription_refs])
-    if row.order_ref:
-        waiting |= (hold.vendor == row.vendor) & (hold.order_ref == row.order_ref)
-    others = hold.select(hold.notification).where(waiting, hold.notification != row).distinct()
-    return sorted(other.notification_id for other in others)
+    waiting |= hold.order_ref.in_([ref for ref in order_refs if ref])
+    others = hold.select(hold.notification).where(hold.vendor == row.vendor, waiting, hold.notification != row)
+    return sorted({other.notification_id for other in others})

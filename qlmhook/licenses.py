@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from qlmhook import keys, models
@@ -11,6 +11,7 @@ from qlmhook.entitlement import Entitlement, Grant, Place, Purchase
 from qlmhook.errors import NotFound
 from qlmhook.history import Subject
 from qlmhook.standing import Bar
+from qlmhook.terms import FOREVER
 
 Columns = dict[str, Any]
 
@@ -40,7 +41,7 @@ def reconcile(
             current.append(
                 _change(license, {**columns, **_bars(license, entitlement, grant, columns, cause.at)}, cause)
             )
-        elif grant.revoked is None:
+        elif not grant.revoked:
             current.append(_issue(subject, grant, columns, entitlement, cause))
     return current
 
@@ -52,6 +53,13 @@ def find(text: str) -> models.License:
         hint = "" if keys.is_well_formed(keys.normalize(text)) else " The key has a typing error."
         raise NotFound(f"There is no license {text}.{hint}")
     return license
+
+
+def subject_of(license: models.License) -> Subject:
+    """Return what a license is about."""
+    if license.subscription_ref:
+        return Subject(vendor=license.vendor, subscription_ref=license.subscription_ref)
+    return Subject(vendor=license.vendor, order_ref=license.order_ref, line=license.line)
 
 
 def carry_out(decision: models.Decision, cause: Cause) -> models.License:
@@ -127,55 +135,62 @@ def _columns(subject: Subject, entitlement: Entitlement, grant: Grant, customer:
         "expires_at": grant.expires_at,
         "maintenance_until": grant.maintenance_until,
         "ended_at": entitlement.ended_at,
-        "grace_until": entitlement.grace_until,
+        "grace_until": _grace_until(grant.expires_at, entitlement.grace_days),
     }
 
 
 def _bars(license: models.License, entitlement: Entitlement, grant: Grant, columns: Columns, now: datetime) -> Columns:
     """Lay the operator's decisions over what the facts say: the newest word of either counts."""
-    revoked, suspended = grant.revoked, entitlement.suspended
+    revoked, suspended = list(grant.revoked), list(entitlement.suspended)
     expires_at: datetime | None = columns["expires_at"]
     ended_at: datetime | None = columns["ended_at"]
     decisions = models.Decision.select().where(models.Decision.license == license).order_by(models.Decision.id)
     for decision in decisions:
         bar = Bar(why=decision.why, learned_at=decision.at)
         if decision.action == "revoke":
-            revoked = revoked or bar
+            revoked.append(bar)
         elif decision.action == "suspend":
-            suspended = suspended or bar
+            suspended.append(bar)
         elif decision.action == "reinstate":
-            revoked, suspended = _unless_before(revoked, decision.at), _unless_before(suspended, decision.at)
+            revoked = [bar for bar in revoked if bar.learned_at > decision.at]
+            suspended = [bar for bar in suspended if bar.learned_at > decision.at]
         elif decision.action == "extend" and expires_at is not None and decision.until is not None:
             expires_at = max(expires_at, decision.until)
             ended_at = ended_at if ended_at is not None and ended_at >= decision.until else None
-    bars = {
-        "revoked_at": None if revoked is None else license.revoked_at or now,
-        "suspended_at": None,
-        "suspended_until": None,
-        "barred_why": revoked.why if revoked else suspended.why if suspended else "",
+    return {
+        "revoked_at": license.revoked_at or now if revoked else None,
+        **_suspension(suspended, license.suspended_at or now),
+        "barred_why": next((bar.why for bar in [*revoked, *suspended]), ""),
         "expires_at": expires_at,
         "ended_at": ended_at,
     }
-    if suspended is not None:
-        bars["suspended_at"] = suspended.begins_at or license.suspended_at or now
-        bars["suspended_until"] = suspended.ends_at
-    return bars
 
 
-def _unless_before(bar: Bar | None, at: datetime) -> Bar | None:
-    return bar if bar is not None and bar.learned_at > at else None
+def _suspension(bars: Iterable[Bar], since: datetime) -> Columns:
+    """Return the columns of a suspension: one without an end outlasts a pause."""
+    lasting = sorted(bars, key=lambda bar: bar.begins_at is not None or bar.ends_at is not None)
+    if not lasting:
+        return {"suspended_at": None, "suspended_until": None}
+    return {"suspended_at": lasting[0].begins_at or since, "suspended_until": lasting[0].ends_at}
+
+
+def _grace_until(end: datetime | None, days: int) -> datetime | None:
+    if end is None or not days:
+        return None
+    try:
+        return end + timedelta(days=days)
+    except OverflowError:
+        return FOREVER
 
 
 def _issue(subject: Subject, grant: Grant, columns: Columns, entitlement: Entitlement, cause: Cause) -> models.License:
-    suspended = entitlement.suspended
     license = models.License.create(
         key=keys.new_key(grant.license_model),
         vendor=subject.vendor,
         unit=grant.unit,
         issued_at=cause.at,
-        suspended_at=(suspended.begins_at or cause.at) if suspended else None,
-        suspended_until=suspended.ends_at if suspended else None,
-        barred_why=suspended.why if suspended else "",
+        **_suspension(entitlement.suspended, cause.at),
+        barred_why=next((bar.why for bar in entitlement.suspended), ""),
         **columns,
     )
     after = {"expires_at": _plain(grant.expires_at), "activations": grant.activations}

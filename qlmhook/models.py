@@ -83,6 +83,7 @@ class Notification(Table):
     content_type = peewee.CharField(max_length=128)
     body = peewee.BlobField()
     copies = peewee.IntegerField(default=1)
+    dismissed = peewee.BooleanField(default=False)
 
 
 class KeyUse(Table):

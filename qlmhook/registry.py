@@ -31,7 +31,7 @@ class Account:
             for entry in self.settings.sources
             for network in (map(ip_network, self.vendor.published_sources) if isinstance(entry, str) else [entry])
         ]
-        if networks and not any(_contains(network, source) for network in networks):
+        if self.settings.sources and not any(_contains(network, source) for network in networks):
             raise SourceRefused("Notifications are not taken from this address.")
 
 

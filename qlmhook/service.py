@@ -57,7 +57,7 @@ class Service:
             mailer=mailer,
             mailing=mailing,
             intake=Intake(database=database, accounts=accounts, fulfillment=fulfillment, clock=clock),
-            decisions=Decisions(database=database, accounts=accounts, clock=clock),
+            decisions=Decisions(database=database, accounts=accounts, fulfillment=fulfillment, clock=clock),
             delivery=Delivery(
                 database=database, mailer=mailer, templates=templates, alerts=mailing, accounts=accounts, clock=clock
             ),

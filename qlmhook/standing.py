@@ -1,7 +1,7 @@
 """How a license stands by its facts: disputed, stopped, paused, past due, ended."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from qlmhook.events import EventKind
 from qlmhook.history import Fact
@@ -37,14 +37,19 @@ def revoked(cause: Fact, facts: list[Fact]) -> Bar:
     return bar(f"Order {order_ref} is {kind.value}.", cause, facts)
 
 
-def disputed(facts: list[Fact]) -> Bar | None:
-    """Of each order's dispute the newest message counts."""
-    disputes = (Effect.SUSPENDS, Effect.RESTORES)
-    newest = {fact.event.order_ref: fact for fact in facts if effect(fact) in disputes}
-    for fact in newest.values():
-        if effect(fact) is Effect.SUSPENDS:
-            return bar(f"The chargeback of order {fact.event.order_ref} is open.", fact, facts)
-    return None
+def disputes(facts: list[Fact]) -> list[Bar]:
+    """Return the open disputes, each learned of when it was opened, or opened again after it was won."""
+    opened: dict[str, datetime] = {}
+    for fact in facts:
+        order_ref = fact.event.order_ref
+        if effect(fact) is Effect.RESTORES:
+            opened.pop(order_ref, None)
+        elif effect(fact) is Effect.SUSPENDS:
+            opened[order_ref] = min(fact.learned_at, opened.get(order_ref, fact.learned_at))
+    return [
+        Bar(why=f"The chargeback of order {order_ref} is open.", learned_at=learned_at)
+        for order_ref, learned_at in opened.items()
+    ]
 
 
 def effect(fact: Fact) -> Effect:
@@ -61,30 +66,33 @@ def bar(why: str, cause: Fact, facts: list[Fact]) -> Bar:
     return Bar(why=why, learned_at=min(same))
 
 
-def stopped_or_paused(subscription: Fact | None) -> Bar | None:
+def stops_and_pauses(subscription: Fact | None) -> list[Bar]:
+    """Return why the vendor takes the use away."""
     told = subscription.event.standing if subscription is not None else None
     if subscription is None or told is None:
-        return None
+        return []
+    bars = []
     if told.stopped:
-        return Bar(why="The subscription is stopped.", learned_at=subscription.learned_at)
+        bars.append(Bar(why="The subscription is stopped.", learned_at=subscription.learned_at))
     if told.paused:
-        return Bar(
-            why="The subscription is paused.",
-            learned_at=subscription.learned_at,
-            begins_at=told.paused_from,
-            ends_at=told.paused_until,
+        bars.append(
+            Bar(
+                why="The subscription is paused.",
+                learned_at=subscription.learned_at,
+                begins_at=told.paused_from,
+                ends_at=told.paused_until,
+            )
         )
-    return None
+    return bars
 
 
 def ended_at(subscription: Fact | None) -> datetime | None:
+    """Return when the vendor said that a subscription has ended, whatever its date."""
     told = subscription.event.standing if subscription is not None else None
     return subscription.event.at if subscription is not None and told is not None and told.expired else None
 
 
-def grace_until(subscription: Fact | None) -> datetime | None:
+def grace_days(subscription: Fact | None) -> int:
+    """Return for how many days beyond its end a license may be used."""
     told = subscription.event.standing if subscription is not None else None
-    end = subscription_end(subscription)
-    if told is None or not told.grace_days or end is None or end == FOREVER:
-        return None
-    return end + timedelta(days=told.grace_days)
+    return told.grace_days if told is not None else 0

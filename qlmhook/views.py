@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, current_app, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from qlmhook import errors, metrics, models
@@ -132,11 +132,11 @@ def answer_error(error: errors.QlmhookError) -> Response:
     """Answer with the status of the error's type; our own faults are logged, and say nothing of the inside."""
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 503)
     if status >= 500:
-        logger.error("%s %s is answered with %s: %s", request.method, request.path, status, error)
+        logger.error("%s %s is answered with %s: %s", request.method, ascii(request.path), status, error)
         return _text("The service cannot take this now. Send it again later.", status, {"Retry-After": "60"})
     service().refusals.count(type(error).__name__)
     logger.warning(
-        "%s %s from %s is refused (%s): %s", request.method, request.path, request.remote_addr, status, error
+        "%s %s from %s is refused (%s): %s", request.method, ascii(request.path), request.remote_addr, status, error
     )
     headers = {"WWW-Authenticate": 'Basic realm="qlmhook"'} if status == 401 else {}
     return _text(str(error), status, headers)
@@ -147,7 +147,7 @@ def answer_surprise(error: Exception) -> Response:
     """Whatever we did not foresee is our fault: the vendor shall send again."""
     if isinstance(error, HTTPException):
         return _text(error.name, error.code or 500)
-    logger.exception("%s %s met an error", request.method, request.path)
+    logger.exception("%s %s met an error", request.method, ascii(request.path))
     return _text("The service cannot take this now. Send it again later.", 503, {"Retry-After": "60"})
 
 
@@ -176,8 +176,12 @@ def _body() -> bytes:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise too_large from None
+    except (ClientDisconnected, OSError):
+        raise errors.MalformedNotification("The body breaks off.") from None
     if len(body) > MAX_BODY:  # a chunked body is cut off at the limit without an error
         raise too_large
+    if request.content_length is not None and len(body) < request.content_length:
+        raise errors.MalformedNotification("The body breaks off.")
     return body
 
 

@@ -33,6 +33,7 @@ from tests.avangate.idn_peer import (
 )
 from tests.avangate.orders import Line, Order
 from tests.avangate.signer import digest
+from tests.avangate.subscriptions import Subscription
 from tests.conftest import KEY, MAPPING, MailServer, OpenShop, Shop, free_port
 from tests.server import command
 
@@ -341,6 +342,14 @@ def a_held_line_that_turns_out_to_need_no_license(world: World) -> Iterator[None
     replay_held(world.shop)
 
 
+def a_subscription_whose_end_nobody_tells(world: World) -> Iterator[None]:
+    """2Checkout tells it in an LCN."""
+    world.shop.map("101", f"{CONFIRM}&is_licensemodel=subscription")
+    buy(world.shop, Order(lines=[Line(expires="")]))
+    yield
+    assert world.shop.post(Subscription().fields()).status_code == 200
+
+
 def a_review(world: World) -> Iterator[None]:
     world.shop.map("101", CONFIRM)
     buy(world.shop, ORDER.changed(status="PAYMENT_AUTHORIZED", extra=[("FRAUD_STATUS", "UNDER REVIEW")]))
@@ -414,6 +423,7 @@ TROUBLES: list[tuple[Trouble, str]] = [
     (a_held_line, "The order is held: Product 102 ('Beta') has no mapping: set the property pid_102."),
     (a_held_line_that_turns_out_to_need_no_license, "The order is held: Product 102 ('Beta') has no mapping: "),
     (a_held_order, ""),
+    (a_subscription_whose_end_nobody_tells, ""),
     (a_review, ""),
     (a_mail_server_that_refuses_for_now, "The mail with the license of line 101#1 has not gone out yet."),
     (a_mail_server_that_refuses_for_good, "The mail with the license of line 101#1 has not gone out yet."),

@@ -50,13 +50,17 @@ def numbered(numbers: Sequence[int]) -> list[Order]:
 
 
 class Moments(MailServer):
-    """A mail server that does something when a mail has arrived, before it says so."""
+    """A mail server that does something when a mail has arrived, before it says so; some it refuses at first."""
 
     def __init__(self) -> None:
         super().__init__()
         self.on_mail: Callable[[], None] = lambda: None
+        self.refused_at_first: set[str] = set()
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.refused_at_first & set(envelope.rcpt_tos):
+            self.refused_at_first -= set(envelope.rcpt_tos)
+            return "451 later"
         answer = await super().handle_DATA(server, session, envelope)
         self.on_mail()
         return answer
@@ -216,6 +220,7 @@ def test_workers_that_are_killed_at_random_moments_confirm_each_order_once(
     shop.map("101", CONFIRM)
     orders = numbered(range(1, ORDERS_A_ROUND * (len(MOMENTS) + 1) + 1))
     coming = iter(orders)
+    mail_server.refused_at_first = {order.email for order in orders[::2]}
 
     def order_some(server: Server) -> None:
         for _ in range(ORDERS_A_ROUND):
@@ -238,8 +243,8 @@ def test_workers_that_are_killed_at_random_moments_confirm_each_order_once(
             mail_server.on_mail = lambda: None
             hurry(shop)
             bury(shop)
+        order_some(server)
         with working(config, overrides), working(config, overrides):
-            order_some(server)
             wait_until(is_done, "the last confirmation")
 
     assert sorted(peer.confirmed) == [order.refno for order in orders]

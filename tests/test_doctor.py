@@ -155,7 +155,7 @@ def test_a_configuration_file_that_others_can_read_is_found(
     installation.config.chmod(mode)
 
     assert examine().failed == [
-        f"configuration: {installation.config} has mode {mode:04o}; others can read its secrets: chmod 600"
+        f"configuration: {installation.config} has mode {mode:04o}; others can read or change it: chmod 600"
     ]
 
 

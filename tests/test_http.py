@@ -91,13 +91,14 @@ def refusal(url: str, *, allow_private: bool = False) -> DeliveryFailed:
 
 class TestExchange:
     def test_a_form_is_posted_with_its_fields_in_their_order(self, peer: IdnPeer) -> None:
-        http.post_form(f"{peer.url}?a=1&b=%20", FIELDS)
+        """To the host as the URL names it, which for a name is not the address that it leads to."""
+        http.post_form(f"http://127.1:{peer.port}{PATH}?a=1&b=%20", FIELDS)
 
         [request] = peer.requests
         assert (request.method, request.target) == ("POST", f"{PATH}?a=1&b=%20")
         assert list(request.fields) == list(FIELDS.items())
         assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
-        assert request.headers["Host"] == f"127.0.0.1:{peer.port}"
+        assert request.headers["Host"] == f"127.1:{peer.port}"
 
     @pytest.mark.parametrize(
         ("treatment", "answer"),
@@ -207,26 +208,26 @@ class TestAddress:
         assert error.permanent
 
     @pytest.mark.parametrize(
-        "address",
+        ("host", "address"),
         [
-            "10.0.0.1",
-            "172.16.0.1",
-            "192.168.1.1",
-            "100.64.0.1",
-            "169.254.169.254",
-            "0.0.0.0",
-            "192.0.2.1",
-            "fd00::1",
-            "fe80::1",
-            "::ffff:a00:1",
+            ("10.0.0.1", "10.0.0.1"),
+            ("10.1", "10.0.0.1"),
+            ("0x0a000001", "10.0.0.1"),
+            ("172.16.0.1", "172.16.0.1"),
+            ("192.168.1.1", "192.168.1.1"),
+            ("100.64.0.1", "100.64.0.1"),
+            ("169.254.169.254", "169.254.169.254"),
+            ("0.0.0.0", "0.0.0.0"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("[fd00::1]", "fd00::1"),
+            ("[fe80::1]", "fe80::1"),
+            ("[::ffff:a00:1]", "::ffff:a00:1"),
         ],
     )
-    def test_an_address_of_a_private_network_is_refused(self, address: str) -> None:
-        host = f"[{address}]" if ":" in address else address
-
+    def test_an_address_of_a_private_network_is_refused_however_it_is_named(self, host: str, address: str) -> None:
         error = refusal(f"https://{host}/order/idn.php")
 
-        assert str(error) == f"{address} is {address}, an address of a private network."
+        assert str(error) == f"{host.strip('[]')} is {address}, an address of a private network."
         assert error.permanent
 
 

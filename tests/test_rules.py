@@ -188,10 +188,21 @@ def test_an_event_repeated_changes_nothing(open_shop: OpenShop, row: Row) -> Non
 def test_what_the_operator_is_told(open_shop: OpenShop, row: Row) -> None:
     """Each event that is about money that went back, or about a payment that waits, is an alert."""
     shop = open_shop(**settings_of(row.kind, row.on))
+    shop.map("101")
 
-    post(shop, row.messages)
+    post(shop, [*([] if row.kind is EventKind.UNDER_REVIEW else [PAID]), *row.messages])
 
     assert alerts(shop)[-1].startswith(row.told)
+
+
+@pytest.mark.parametrize("status", ["CANCELED", "REVERSED"])
+def test_an_order_that_was_never_paid_may_be_given_up_in_silence(open_shop: OpenShop, status: str) -> None:
+    """Abandoned carts are no news."""
+    shop = open_shop()
+
+    post(shop, [Order(status="PENDING"), Order(status=status)])
+
+    assert alerts(shop) == []
 
 
 @pytest.mark.parametrize("kind", [EventKind.PAID, EventKind.SUBSCRIPTION])

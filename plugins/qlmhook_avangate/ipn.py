@@ -46,7 +46,7 @@ CHARGEBACK_EVENTS = {
 NO_CHARGEBACK = frozenset({"", "NONE"})
 
 # What REFUND_TYPE carries is not documented; whatever does not say that all was refunded is taken for a part.
-TOTAL_REFUNDS = frozenset({"", "TOTAL", "FULL"})
+TOTAL_REFUNDS = frozenset({"TOTAL", "FULL"})
 
 _QUANTITY = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -72,7 +72,7 @@ class IpnSchema(Schema):
     ORDERSTATUS = fields.String(required=True, validate=validate.Regexp(r"[ -~]{1,64}\Z"))
     IPN_DATE = fields.String(required=True, validate=validate.Regexp(r"[0-9]{14}\Z"))
     IPN_PID = fields.List(
-        fields.String(validate=validate.Regexp(r"[0-9A-Za-z_-]{1,40}\Z")),
+        fields.String(validate=validate.Regexp(r"[0-9]{1,20}\Z")),
         required=True,
         validate=validate.Length(1),
     )
@@ -174,7 +174,10 @@ def _refunded_lines(data: Mapping[str, Any]) -> list[int] | None:
     amounts = data["IPN_TOTAL"] or data["IPN_PRICE"]
     every = list(range(len(data["IPN_PID"])))
     negative = [index for index in every if _element(amounts, index).strip().startswith("-")]
-    if data["REFUND_TYPE"].strip().upper() in TOTAL_REFUNDS:
+    refund_type = data["REFUND_TYPE"].strip().upper()
+    if refund_type in TOTAL_REFUNDS:
+        return every
+    if not refund_type:
         return negative or every
     return negative if 0 < len(negative) < len(every) else None
 
@@ -236,8 +239,11 @@ def _item(
     product_name = data["IPN_PNAME"][index]
     subscription_ref = _element(data["IPN_LICENSE_REF"], license_index).strip()
     expiry = _element(data["IPN_LICENSE_EXP"], license_index)
-    lifetime = _element(data["IPN_LICENSE_LIFETIME"], license_index).upper() == "YES"
+    lifetime_text = _element(data["IPN_LICENSE_LIFETIME"], license_index).upper()
+    lifetime = lifetime_text == "YES"
     problems = []
+    if lifetime_text not in ("YES", "NO", ""):
+        problems.append(f"IPN_LICENSE_LIFETIME is {lifetime_text[:40]!r}, neither YES nor NO.")
 
     quantity_text = data["IPN_QTY"][index] if index < len(data["IPN_QTY"]) else ("" if data["IPN_QTY"] else "1")
     if not _QUANTITY.fullmatch(quantity_text):

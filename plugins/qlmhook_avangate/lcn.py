@@ -36,7 +36,7 @@ class LcnSchema(Schema):
     EXPIRATION_DATE_TIME = WallTime(load_default=None)
     DATE_UPDATED = WallTime(load_default=None)
     TIMEZONE_OFFSET = Offset(load_default=None)
-    LICENSE_PRODUCT = fields.String(load_default="", validate=validate.Regexp(r"[0-9A-Za-z_-]{0,40}\Z"))
+    LICENSE_PRODUCT = fields.String(load_default="", validate=validate.Regexp(r"[0-9]{0,20}\Z"))
     LICENSE_LIFETIME = fields.String(load_default="0", validate=validate.OneOf(["", "0", "1", "NO", "YES"]))
     STATUS = fields.String(load_default="", validate=validate.Regexp(r"[A-Za-z_ ]{0,40}\Z"))
     DISABLED = fields.String(load_default="0", validate=_FLAG)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from qlmhook.errors import MalformedNotification, VendorDisabled
+from qlmhook.errors import ConfigurationError, MalformedNotification, SignatureRejected, VendorDisabled
 from qlmhook.events import Message
 from qlmhook.schemas import Texts, load_section
 from qlmhook.vendor import Notification, Post, Reply, Vendor, Verified
@@ -17,6 +17,16 @@ from qlmhook_avangate.idn import IdnSettings
 
 DEFAULT_ENDPOINT = "DEFAULT"
 """2Checkout's own name for the URLs of the account, as in NOTIFICATION_URL=DEFAULT."""
+
+
+# Names are not signed: a message with the marks of the other kind was relabelled.
+ONLY_IPN = frozenset(
+    {"REFNO", "ORDERNO", "ORDERSTATUS", "CUSTOMEREMAIL", "SALEDATE", "IPN_PNAME", "IPN_DATE", "IPN_QTY"}
+)
+ONLY_LCN = frozenset(
+    {"LICENSE_CODE", "LICENSE_PRODUCT", "EXPIRATION_DATE", "EXPIRATION_DATE_TIME", "DATE_UPDATED", "DISABLED"}
+    | {"RECURRING", "CHANGED_BY", "DISPATCH_REASON"}
+)
 
 
 class _Zone(fields.Field[ZoneInfo]):
@@ -81,6 +91,9 @@ class Avangate(Vendor):
         data = load_section(_SettingsSchema(), name, settings)
         self.timezone: ZoneInfo = data["timezone"]
         self._algorithms: list[str] = data["algorithms"]
+        lowered = [endpoint.lower() for endpoint in data["endpoints"]]
+        if len(set(lowered)) < len(lowered):
+            raise ConfigurationError(f"vendors.{name}.endpoints: two endpoints differ only in letter case.")
         self._keys = _keys(data["shared_keys"], data["endpoints"])
         self._idn = self._idn_settings(data["idn"], data["shared_keys"])
 
@@ -96,6 +109,8 @@ class Avangate(Vendor):
         keys = [key for key in self._keys if kinds <= key.kinds]
         if endpoint := notification.arguments.get("is_endpoint"):
             keys = [key for key in keys if key.endpoint.lower() == endpoint.lower()]
+            if not keys:
+                raise SignatureRejected("The endpoint that is_endpoint names has no key for this kind of notification.")
         return signature.verify(notification.fields, keys, self._algorithms)
 
     def keys(self) -> Mapping[str, bytes]:
@@ -152,7 +167,9 @@ def _claimed_kinds(notification: Notification) -> frozenset[str]:
 def _is_ipn(form: Form) -> bool:
     """Tell an IPN from an LCN; a message with the marks of both, or of neither, is none of 2Checkout's."""
     is_ipn, is_lcn = "IPN_PID" in form.arrays, "LICENSE_CODE" in form.scalars
-    if is_ipn == is_lcn:
+    names = form.scalars.keys() | form.arrays.keys()
+    foreign = names & (ONLY_LCN if is_ipn else ONLY_IPN)
+    if is_ipn == is_lcn or foreign or (is_lcn and form.arrays):
         raise MalformedNotification(
             "The notification must be either an IPN, with IPN_PID[], or an LCN, with LICENSE_CODE."
         )

@@ -51,9 +51,9 @@ def _configuration(path: Path) -> Iterator[Finding]:
         yield True, "configuration: no file, all settings come from the environment"
         return
     mode = stat.S_IMODE(path.stat().st_mode)
-    readable = bool(mode & (stat.S_IRGRP | stat.S_IROTH))
+    readable = bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
     told = f"configuration: {path} has mode {mode:04o}"
-    yield not readable, f"{told}; others can read its secrets: chmod 600" if readable else told
+    yield not readable, f"{told}; others can read or change it: chmod 600" if readable else told
 
 
 def _accounts(service: Service) -> Iterator[Finding]:

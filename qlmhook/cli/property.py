@@ -93,8 +93,8 @@ def import_(file: TextIO) -> None:
     if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
         raise PropertyError(f'{file.name} must hold one JSON object {{"name": "value", …}}.')
     service = Service.open(load_settings())
-    # those that others splice in come first, so that is_args finds them
-    names = sorted(entries, key=properties.is_mapping)
+    # those that others splice in, or are laid over, come first
+    names = sorted(entries, key=lambda name: (properties.is_mapping(name), len(name)))
     with service.database.transaction(), progress(len(names), "Storing") as step:
         for name in names:
             try:
