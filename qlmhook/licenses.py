@@ -193,7 +193,7 @@ def _issue(subject: Subject, grant: Grant, columns: Columns, entitlement: Entitl
         barred_why=next((bar.why for bar in entitlement.suspended), ""),
         **columns,
     )
-    after = {"expires_at": _plain(grant.expires_at), "activations": grant.activations}
+    after = {"expires_at": _told("expires_at", grant.expires_at), "activations": grant.activations}
     _audit(license, "issued", {}, after, cause)
     return license
 
@@ -204,8 +204,14 @@ def _change(license: models.License, wanted: Columns, cause: Cause) -> models.Li
     if not changed:
         return license
     models.License.update(changed).where(models.License.id == license.id).execute()
-    before = {name: _plain(current[name]) for name in changed}
-    _audit(license, _name_of(current, changed), before, {name: _plain(value) for name, value in changed.items()}, cause)
+    before = {name: _told(name, current[name]) for name in changed}
+    _audit(
+        license,
+        _name_of(current, changed),
+        before,
+        {name: _told(name, value) for name, value in changed.items()},
+        cause,
+    )
     return models.License.get_by_id(license.id)
 
 
@@ -237,5 +243,8 @@ def _audit(license: models.License, change: str, before: Columns, after: Columns
     )
 
 
-def _plain(value: Any) -> Any:
+def _told(name: str, value: Any) -> Any:
+    """A value as the trail shows it: a customer by the address."""
+    if name == "customer" and value is not None:
+        return models.Customer.get_by_id(value).email
     return value.isoformat() if isinstance(value, datetime) else value

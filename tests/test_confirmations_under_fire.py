@@ -220,7 +220,7 @@ def test_workers_that_are_killed_at_random_moments_confirm_each_order_once(
     shop.map("101", CONFIRM)
     orders = numbered(range(1, ORDERS_A_ROUND * (len(MOMENTS) + 1) + 1))
     coming = iter(orders)
-    mail_server.refused_at_first = {order.email for order in orders[::2]}
+    mail_server.refused_at_first = {order.email for order in orders[::ORDERS_A_ROUND]}
 
     def order_some(server: Server) -> None:
         for _ in range(ORDERS_A_ROUND):

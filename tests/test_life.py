@@ -733,7 +733,7 @@ class TestAudit:
                     "suspended_at": "2026-02-03T04:05:06+00:00",
                     "barred_why": "The chargeback of order 900000001 is open.",
                 },
-                "COMPLETE of 900000001",
+                "COMPLETE of 900000001: CHARGEBACK_RESOLUTION is OPEN.",
                 id="chargeback",
             ),
             pytest.param(
@@ -767,8 +767,8 @@ class TestAudit:
             pytest.param(
                 Subscription(email="b@example.com"),
                 "changed",
-                {"customer": 1},
-                {"customer": 2},
+                {"customer": "a@example.com"},
+                {"customer": "b@example.com"},
                 "ACTIVE of AAAAAAAAAA",
                 id="customer",
             ),

@@ -1,0 +1,131 @@
+"""A message that means nothing takes nothing away from the genuine one, and marks of two kinds make no message."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qlmhook import listing
+from tests.avangate.orders import Line, Order
+from tests.avangate.signer import Fields, form_body, receipt_is_valid, signed
+from tests.avangate.subscriptions import Subscription
+from tests.avangate.test_matrix_orders import licenses, notifications, states, waiting
+from tests.conftest import KEY, QUERY, OpenShop, Shop
+
+Mutate = Callable[[Fields], Fields]
+
+ORDER = Order()
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """What a message may say is decided before the database is asked."""
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop) -> Shop:
+    shop = open_shop()
+    shop.map("101")
+    return shop
+
+
+def renamed(name: str, other: str) -> Mutate:
+    return lambda fields: [(other if field == name else field, value) for field, value in fields]
+
+
+def malformed(mutate: Mutate) -> bytes:
+    """The order under other names, which are not signed, with the order's own signature."""
+    genuine = signed(ORDER.fields(), KEY, ["sha3_256"])
+    return form_body([*mutate(ORDER.fields()), genuine[-1]])
+
+
+malformations = pytest.mark.parametrize(
+    "mutate",
+    [renamed("REFNO", "X"), renamed("ORDERNO", "REFNO"), renamed("IPN_LICENSE_REF[]", "LICENSE_CODE")],
+    ids=["no order", "two orders", "both kinds"],
+)
+
+
+@malformations
+def test_a_malformed_message_that_comes_first_does_not_block_the_genuine_one(shop: Shop, mutate: Mutate) -> None:
+    """Whoever has seen a message could otherwise keep the license from its customer."""
+    first = shop.post_body(malformed(mutate))
+
+    answer = shop.post(ORDER.fields())
+
+    assert first.status_code == 400
+    assert answer.status_code == 200
+    assert receipt_is_valid(answer.text, KEY, ORDER.receipt_values(), "sha3_256")
+    assert states(shop) == ["held", "done"]
+    assert [row["order_ref"] for row in licenses(shop)] == [ORDER.refno]
+
+
+@malformations
+def test_a_malformed_message_after_the_genuine_one_is_refused_and_alerted(shop: Shop, mutate: Mutate) -> None:
+    """It has the signature of a message whose meaning is known; nothing of it is kept."""
+    shop.post(ORDER.fields())
+
+    answer = shop.post_body(malformed(mutate))
+
+    assert answer.status_code == 403
+    assert states(shop) == ["done"]
+    [alert] = waiting(shop, "alert")
+    assert alert["subject"].startswith("A notification of avangate is refused. The signature is that of notification 1")
+
+
+@pytest.mark.parametrize(
+    ("message", "foreign"),
+    [
+        *((Subscription(), name) for name in ("REFNO", "ORDERSTATUS", "CUSTOMEREMAIL", "IPN_DATE", "IPN_QTY[]")),
+        *((ORDER, name) for name in ("LICENSE_CODE", "LICENSE_PRODUCT", "EXPIRATION_DATE", "DATE_UPDATED", "DISABLED")),
+    ],
+    ids=lambda part: part if isinstance(part, str) else type(part).__name__,
+)
+def test_a_message_with_a_field_of_the_other_kind_is_malformed(
+    shop: Shop, message: Order | Subscription, foreign: str
+) -> None:
+    """2Checkout sends none; it would be one kind that was relabelled as the other."""
+    answer = shop.post([*message.fields(), (foreign, "1")])
+
+    assert (answer.status_code, answer.text) == (
+        400,
+        "The notification must be either an IPN, with IPN_PID[], or an LCN, with LICENSE_CODE.\n",
+    )
+    assert licenses(shop) == []
+
+
+@pytest.mark.parametrize("product", ["abc", "10 1", "101_gold", "101\n", "-1", "\u0661", "1" * 21, ""])
+def test_a_products_id_has_digits_alone(shop: Shop, product: str) -> None:
+    """It is a part of the property's name."""
+    answer = shop.post(ORDER.changed(lines=[Line(pid=product)]).fields())
+
+    assert (answer.status_code, answer.text.partition(":")[0]) == (400, "IPN_PID")
+    assert licenses(shop) == []
+
+
+@pytest.mark.parametrize("lifetime", ["1", "TRUE", "2027-01-01", "YES "])
+def test_a_line_that_is_neither_for_life_nor_not_is_held(shop: Shop, lifetime: str) -> None:
+    """The other line of the order is licensed."""
+    shop.map("102")
+    lines = [Line(), Line(pid="102", name="Beta", ref="BBBBBBBBBB", lifetime=lifetime)]
+
+    answer = shop.post(ORDER.changed(lines=lines).fields())
+
+    assert answer.status_code == 200
+    [row] = notifications(shop)
+    assert row["state"] == "held"
+    assert f"IPN_LICENSE_LIFETIME is {lifetime!r}, neither YES nor NO." in row["reason"]
+    assert [found["vendor_product_id"] for found in licenses(shop)] == ["101"]
+
+
+def test_an_endpoint_that_nobody_configured_is_said_to_have_no_key(shop: Shop) -> None:
+    """So that nobody looks for a wrong key where the URL has a typing error."""
+    answer = shop.post(ORDER.fields(), query=f"{QUERY}&is_endpoint=nowhere")
+
+    assert (answer.status_code, answer.text) == (
+        403,
+        "The endpoint that is_endpoint names has no key for this kind of notification.\n",
+    )
+    with shop.service.database.reading():
+        assert listing.notifications() == []

@@ -1,0 +1,377 @@
+"""Corners of a license's life: two things that go well by themselves, and meet."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qlmhook import ledger, models
+from qlmhook.decisions import Refusal
+from tests.avangate.orders import Line, Order
+from tests.avangate.subscriptions import Subscription
+from tests.avangate.test_matrix_orders import alerts, mails, notifications, states, text_of, waiting
+from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, USER, Configure, MailServer, OpenShop, Shop
+from tests.server import command
+from tests.test_decisions import decide, decisions, post
+from tests.test_life import (
+    FIRST,
+    FIRST_END,
+    ONE_KEY_PER_UNIT,
+    RENEWAL,
+    RENEWED_END,
+    REVOKING,
+    chargeback,
+    pick,
+    refund_of,
+    renewed,
+    status_at,
+    the_license,
+)
+
+Message = Order | Subscription
+
+AGAIN = FIRST.changed(ipn_date="20260101120000")
+ALPHA_AND_BETA = (Line(), Line(pid="102", name="Beta"))
+"""Two products under one subscription reference."""
+
+MAPPING_OF_BETA = MAPPING.replace("is_productid=1", "is_productid=2")
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """No fact here is about a database."""
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop) -> Shop:
+    """A shop that revokes what is refunded, and licenses one product."""
+    shop = open_shop(**REVOKING)
+    shop.map("101")
+    return shop
+
+
+def at(shop: Shop, time: str) -> None:
+    """Let the clock stand at a time in UTC."""
+    shop.clock.now = datetime.fromisoformat(time).replace(tzinfo=UTC)
+
+
+def paused(**dates: str) -> Subscription:
+    return Subscription(status="PAUSED", extra=[(f"PAUSE_{name.upper()}_DATE", day) for name, day in dates.items()])
+
+
+class TestDecisions:
+    """What the operator decided, and what comes after it."""
+
+    @pytest.mark.parametrize(
+        ("overruled", "news", "status"),
+        [
+            pytest.param(
+                [RENEWAL, chargeback("OPEN")], [chargeback("OPEN", 3, RENEWAL)], "suspended", id="of another order"
+            ),
+            pytest.param(
+                [chargeback("OPEN")],
+                [Subscription(updated="2026-12-05 00:00:00", disabled="1")],
+                "suspended",
+                id="of the subscription",
+            ),
+            pytest.param([chargeback("LOST")], [refund_of(FIRST)], "revoked", id="of another kind"),
+            pytest.param([chargeback("OPEN")], [chargeback("WON", 3), chargeback("OPEN", 4)], "suspended", id="anew"),
+        ],
+    )
+    def test_news_counts_after_a_reinstatement(
+        self, shop: Shop, overruled: Sequence[Message], news: Sequence[Message], status: str
+    ) -> None:
+        """It is not what the operator has overruled."""
+        post(shop, FIRST, *overruled)
+        decide(shop, "reinstate")
+
+        post(shop, *news)
+
+        assert pick(shop, "status") == [(status,)]
+
+    @pytest.mark.parametrize(
+        ("pause", "until"),
+        [
+            pytest.param(paused(start="2026-01-11", end="2026-01-20"), "2026-02-01 00:00:00", id="over"),
+            pytest.param(paused(start="2026-06-01"), "2026-02-01 00:00:00", id="to come"),
+        ],
+    )
+    def test_a_suspension_beside_a_pause_lasts(self, shop: Shop, pause: Subscription, until: str) -> None:
+        """Also when the order is sent again."""
+        post(shop, FIRST, pause)
+        at(shop, until)
+        decide(shop, "suspend")
+
+        post(shop, AGAIN)
+
+        assert pick(shop, "status") == [("suspended",)]
+
+    def test_a_suspension_does_not_end_with_a_pause_that_came_later(self, shop: Shop) -> None:
+        post(shop, FIRST)
+        decide(shop, "suspend")
+
+        post(shop, paused(end="2026-01-20"))
+
+        assert status_at(shop, "2026-02-01 00:00:00") == ["suspended"]
+
+    @pytest.mark.parametrize(
+        ("before", "action", "complaint"),
+        [
+            (["revoke"], "revoke", "revoked already"),
+            (["revoke"], "suspend", "revoked already"),
+            ([], "reinstate", "active; there is nothing to reinstate"),
+        ],
+    )
+    def test_what_would_change_nothing_is_refused(
+        self, shop: Shop, before: Sequence[str], action: str, complaint: str
+    ) -> None:
+        """It leaves nothing behind."""
+        post(shop, FIRST)
+        for decided in before:
+            decide(shop, decided)
+
+        with pytest.raises(Refusal, match=complaint):
+            decide(shop, action)
+
+        assert decisions(shop) == len(before)
+
+    def test_a_disputed_order_is_mailed_once_its_license_is_reinstated(self, shop: Shop) -> None:
+        post(shop, chargeback("OPEN"), FIRST)
+        mailed_in_dispute = waiting(shop, "mail")
+
+        decide(shop, "reinstate")
+
+        assert mailed_in_dispute == []
+        assert [row["order_ref"] for row in waiting(shop, "mail")] == [FIRST.refno]
+
+    def test_a_dismissed_notification_that_is_sent_again_stays_dismissed(self, shop: Shop) -> None:
+        """The operator is not told a second time."""
+        unclear = refund_of(FIRST, extra=[("REFUND_TYPE", "PARTIAL"), ("IPN_TOTAL[]", "-5.00")])
+        post(shop, FIRST, unclear)
+        dismiss(shop, 2)
+
+        post(shop, unclear)
+
+        assert [(row["state"], row["copies"]) for row in notifications(shop)] == [("done", 1), ("ignored", 2)]
+        assert len(alerts(shop)) == 1
+
+
+def dismiss(shop: Shop, notification_id: int) -> None:
+    with shop.service.database.transaction():
+        ledger.dismiss(ledger.get(notification_id), "a person has looked", shop.clock())
+
+
+class TestHolds:
+    """What is held, and what is not held with it."""
+
+    def test_a_renewal_under_review_is_held_and_alerted(self, shop: Shop) -> None:
+        """The license keeps its end until then."""
+        post(shop, FIRST, RENEWAL.changed(extra=[("FRAUD_STATUS", "UNDER REVIEW")]))
+
+        assert states(shop) == ["done", "held"]
+        assert len(alerts(shop)) == 1
+        assert pick(shop, "expires_at") == [(FIRST_END,)]
+
+    def test_an_order_that_waits_for_its_date_is_freed_by_the_subscription(self, shop: Shop) -> None:
+        """Which need not name the order."""
+        shop.map("101", f"{MAPPING}&is_licensemodel=subscription")
+        post(shop, FIRST.changed(lines=[Line(expires="")]))
+        waiting_before = states(shop)
+
+        post(shop, Subscription())
+
+        assert waiting_before == ["held"]
+        assert states(shop) == ["done", "done"]
+        assert pick(shop, "expires_at") == [(FIRST_END,)]
+
+    def test_an_order_that_is_held_does_not_hold_another_of_its_subscription(self, shop: Shop) -> None:
+        """Once a person has looked at it."""
+        post(shop, FIRST.changed(lines=[Line(quantity="10001")]))
+        dismiss(shop, 1)
+        alerted = len(alerts(shop))
+
+        post(shop, RENEWAL)
+
+        assert states(shop) == ["ignored", "done"]
+        assert pick(shop, "order_ref", "status", "expires_at") == [(RENEWAL.refno, "active", RENEWED_END)]
+        assert len(alerts(shop)) == alerted
+
+    def test_what_one_account_says_of_a_subscription_is_not_said_of_anothers(self, open_shop: OpenShop) -> None:
+        """Their references may be the same, and one of them may still wait for its order."""
+        account = {"plugin": "avangate", "user": USER, "password": PASSWORD, "shared_keys": KEY}
+        shop = open_shop(**{f"vendors__second__{name}": value for name, value in account.items()})
+        shop.map("101")
+        post(shop, Subscription(disabled="1"))
+
+        answer = shop.post(FIRST.fields(), query=QUERY.replace("avangate", "second"))
+
+        assert answer.status_code == 200
+        assert pick(shop, "vendor", "status") == [("second", "active")]
+        with shop.service.database.reading():
+            facts = models.Fact.select().where(models.Fact.kind == "subscription")
+            assert {fact.vendor for fact in facts} == {"avangate"}
+
+
+class TestEnds:
+    """When a license ends."""
+
+    def test_a_renewal_by_wire_that_is_paid_after_the_end_makes_it_active(self, shop: Shop) -> None:
+        """It was placed before the shop called the subscription expired."""
+        post(shop, FIRST.changed(lines=[Line(expires="2026-01-10 00:00:00")]))
+        at(shop, "2026-01-10 12:00:00")
+        post(shop, Subscription(status="EXPIRED", updated="2026-01-10 00:10:00", expires="2026-01-10 00:00:00"))
+        before = the_license(shop)["status"]
+        at(shop, "2026-01-12 12:00:00")
+
+        post(
+            shop,
+            RENEWAL.changed(
+                status="PAYMENT_RECEIVED", sale_date="2026-01-05 00:00:00", ipn_date="20260112120000", lines=[renewed()]
+            ),
+        )
+
+        assert before == "expired"
+        assert pick(shop, "status", "expires_at") == [("active", RENEWED_END)]
+
+    def test_the_days_of_grace_are_counted_from_the_orders_end_if_the_shop_does_not_tell_another(
+        self, shop: Shop
+    ) -> None:
+        """As long as EXPIRATION_DATE is not ticked."""
+        past_due = Subscription(
+            status="PAST DUE",
+            updated="2026-01-10 01:00:00",
+            extra=[("LICENSE_GRACE_PERIOD", "7")],
+            without=["EXPIRATION_DATE", "EXPIRATION_DATE_TIME"],
+        )
+
+        post(shop, FIRST.changed(lines=[Line(expires="2026-01-10 00:00:00")]), past_due)
+
+        assert status_at(shop, "2026-01-16 21:59:59", "2026-01-16 22:00:00") == ["active", "expired"]
+
+    def test_a_renewal_without_a_date_keeps_the_end(self, shop: Shop) -> None:
+        """The date comes with a later message; the license does not become one without an end."""
+        post(shop, FIRST, RENEWAL.changed(status="PAYMENT_AUTHORIZED", lines=[Line(expires="")]))
+
+        assert pick(shop, "license_model", "expires_at") == [("subscription", FIRST_END)]
+
+    def test_a_pause_that_is_told_again_after_its_end_does_not_begin_anew(self, shop: Shop) -> None:
+        """As long as DATE_UPDATED is not ticked, the day on which it was told first counts."""
+        pause, resumed = (Subscription(status=status, without=["DATE_UPDATED"]) for status in ("PAUSED", "ACTIVE"))
+
+        post(shop, FIRST, pause, resumed, pause)
+
+        assert pick(shop, "status") == [("active",)]
+
+    def test_why_it_is_barred_is_told_in_the_pause_alone(self, shop: Shop) -> None:
+        post(shop, FIRST, paused(start="2026-02-01", end="2026-03-01"))
+        reasons = []
+
+        for time in ("2026-01-31 12:00:00", "2026-02-15 12:00:00", "2026-03-15 12:00:00"):
+            at(shop, time)
+            reasons.append(the_license(shop)["barred_why"])
+
+        assert reasons == ["", "The subscription is paused.", ""]
+
+
+class TestKeys:
+    """Which keys an order is about."""
+
+    @pytest.mark.parametrize(
+        ("first", "then", "found"),
+        [
+            pytest.param(MAPPING, ONE_KEY_PER_UNIT, [(3, RENEWED_END)], id="one key stays one"),
+            pytest.param(ONE_KEY_PER_UNIT, MAPPING, [(1, RENEWED_END)] * 3, id="three keys stay three"),
+        ],
+    )
+    def test_a_mapping_that_changes_its_kind_of_keys_leaves_those_that_are_sold(
+        self, shop: Shop, first: str, then: str, found: list[tuple[int, str]]
+    ) -> None:
+        """A renewal renews them as they are."""
+        shop.map("101", first)
+        post(shop, FIRST.changed(lines=[Line(quantity="3")]))
+        shop.map("101", then)
+
+        post(shop, RENEWAL.changed(lines=[renewed(quantity="3")]))
+
+        assert pick(shop, "activations", "expires_at") == found
+
+    @pytest.mark.parametrize(
+        ("renewed_lines", "ends"),
+        [([], [FIRST_END, FIRST_END]), ([0, 1], [RENEWED_END, RENEWED_END]), ([1], [FIRST_END, RENEWED_END])],
+        ids=["none is renewed", "both are renewed", "the second is renewed"],
+    )
+    def test_two_lines_with_one_reference_are_two_licenses(
+        self, shop: Shop, renewed_lines: Sequence[int], ends: list[str]
+    ) -> None:
+        """Each of its own product, and renewed for itself."""
+        shop.map("102", MAPPING_OF_BETA)
+        lines = [replace(ALPHA_AND_BETA[number], expires="2028-01-01 00:00:00") for number in renewed_lines]
+        renewals = [RENEWAL.changed(lines=lines)] if lines else []
+
+        post(shop, FIRST.changed(lines=ALPHA_AND_BETA), *renewals)
+
+        assert pick(shop, "vendor_product_id", "product_id", "expires_at") == [
+            ("101", 1, ends[0]),
+            ("102", 2, ends[1]),
+        ]
+
+    def test_a_total_refund_is_for_a_line_that_was_free_as_well(self, shop: Shop) -> None:
+        """Its amount is not negative."""
+        shop.map("102")
+        order = FIRST.changed(lines=[Line(), Line(pid="102", name="Beta", ref="BBBBBBBBBB")])
+        amounts = [("REFUND_TYPE", "TOTAL"), ("IPN_TOTAL[]", "-29.00"), ("IPN_TOTAL[]", "0.00")]
+
+        post(shop, order, refund_of(order, extra=amounts))
+
+        assert pick(shop, "status") == [("revoked",), ("revoked",)]
+
+
+class TestMail:
+    """What goes out to the customer."""
+
+    @pytest.fixture
+    def shop(self, open_shop: OpenShop, mail_server: MailServer) -> Shop:
+        shop = open_shop(mail__host="127.0.0.1", mail__port=str(mail_server.port))
+        shop.map("101")
+        return shop
+
+    def test_a_renewals_mail_lists_the_renewed_keys_alone(self, shop: Shop, mail_server: MailServer) -> None:
+        """With one key for each unit, and fewer units than before."""
+        shop.map("101", ONE_KEY_PER_UNIT)
+        post(shop, FIRST.changed(lines=[Line(quantity="3")]))
+        shop.service.delivery.work_off()
+
+        post(shop, RENEWAL)
+        shop.service.delivery.work_off()
+
+        keys = [key for (key,) in pick(shop, "key")]
+        assert [[key in text_of(mail) for key in keys] for mail in mails(mail_server)] == [
+            [True, True, True],
+            [True, False, False],
+        ]
+
+    def test_the_copies_are_those_of_the_chosen_option(self, shop: Shop, mail_server: MailServer) -> None:
+        shop.map("101", f"{MAPPING}&is_bccemail=shop@example.com")
+        shop.map("101_gold", "&is_bccemail=boss@example.com")
+        post(shop, FIRST.changed(extra=[("IPN_PRODUCT_OPTIONS_101_VALUE[]", "gold")]))
+
+        shop.service.delivery.work_off()
+
+        assert [envelope.rcpt_tos for envelope in mail_server.envelopes] == [["a@example.com", "boss@example.com"]]
+
+
+def test_properties_are_imported_in_whatever_order_the_file_has_them(configure: Configure, tmp_path: Path) -> None:
+    """One that is laid over another may stand before it."""
+    configure()
+    entries: Mapping[str, Any] = {"pid_102_gold": "&is_features=0:1", "pid_102": MAPPING}
+    file = tmp_path / "properties.json"
+    file.write_text(json.dumps(entries), encoding="utf-8")
+
+    finished = command(tmp_path / "qlmhook.toml", "property", "import", str(file))
+
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "Stored 2 properties.\n", "")
