@@ -12,13 +12,11 @@ from qlmhook.terms import Terms
 KIND = "idn"
 
 
-def plan(account: Account, order_ref: str, notification: models.Notification, *, now: datetime) -> None:
-    """Write the order's one confirmation if a line asks for it; it goes out when nothing stands in its way."""
-    if not _lines_to_confirm(account, order_ref):
-        return
-    if _of_order(account.name, order_ref) is None:
+def plan(vendor: str, order_ref: str, notification: models.Notification, *, now: datetime) -> None:
+    """Write the order's one confirmation; it goes out when nothing stands in its way."""
+    if _of_order(vendor, order_ref) is None:
         payload = {"notification": notification.id}
-        outbox.add(KIND, payload, now=now, vendor=account.name, order_ref=order_ref, subject="confirmation")
+        outbox.add(KIND, payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
 
 
 def obstacle(account: Account, order_ref: str) -> str:

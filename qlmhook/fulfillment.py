@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from qlmhook import confirmations, customers, history, ledger, licenses, mappings, models
-from qlmhook.entitlement import Circumstances, Place, derive
+from qlmhook.entitlement import Circumstances, Place, Purchase, derive
 from qlmhook.errors import Held, MalformedNotification, NotFound, PropertyError
 from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Item, Message
 from qlmhook.history import Subject
@@ -21,6 +21,17 @@ LONGEST_KIND = 16
 LONGEST_REFERENCE = 64
 
 
+@dataclass(kw_only=True)
+class Settled:
+    """What came of bringing licenses up to date, and the orders and subscriptions that they are about."""
+
+    orders: set[str]
+    subscriptions: set[str]
+    done: bool = False
+    holds: list[Held] = field(default_factory=list)
+    to_confirm: set[str] = field(default_factory=set)
+
+
 class Fulfillment:
     """Works inside the caller's transaction, so that a notification takes effect as a whole or not at all."""
 
@@ -29,11 +40,8 @@ class Fulfillment:
 
     def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> None:
         """Apply a notification, and what is held of the same order or subscription, which it may set free."""
-        subjects = self._apply_one(account, row, message, now)
-        facts = [fact for told in history.of_subjects(account.name, subjects).values() for fact in told]
-        orders = {fact.event.order_ref for fact in facts}
-        refs = {subject.subscription_ref for subject in subjects}
-        for other in ledger.held_with(row, order_refs=orders, subscription_refs=refs):
+        settled = self._apply_one(account, row, message, now)
+        for other in ledger.held_with(row, order_refs=settled.orders, subscription_refs=settled.subscriptions):
             self.reapply(account, ledger.get(other), now=now)
 
     def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
@@ -54,12 +62,14 @@ class Fulfillment:
         """Tell the operator something, once."""
         self._mailing.alert(subject=subject, text=text, now=now, once=True)
 
-    def settle(self, account: Account, subjects: Collection[Subject], cause: Cause) -> tuple[bool, list[Held]]:
-        """Bring licenses to what all facts about them say; return whether there are any, and what is held."""
-        done, holds = False, []
+    def settle(self, account: Account, subjects: Collection[Subject], cause: Cause) -> Settled:
+        """Bring licenses to what all facts about them say."""
         facts = history.of_subjects(account.name, subjects)
-        orders = {fact.event.order_ref for told in facts.values() for fact in told}
-        fulfilled = licenses.fulfilled_lines(account.name, orders)
+        settled = Settled(
+            orders={fact.event.order_ref for told in facts.values() for fact in told},
+            subscriptions={subject.subscription_ref for subject in subjects} - {""},
+        )
+        fulfilled = licenses.fulfilled_lines(account.name, settled.orders)
 
         def terms_for(place: Place, item: Item) -> Terms | None:
             return mappings.terms_sold(fulfilled[place]) if place in fulfilled else _terms(account.name, item)
@@ -69,23 +79,22 @@ class Fulfillment:
         )
         for subject in subjects:
             entitled, held = derive(facts[subject], circumstances)
-            holds += held
+            settled.holds += held
             if entitled is None:
                 continue
             customer = customers.find(entitled.customer.email)
             current = licenses.reconcile(subject, entitled, customer, cause)
             if current:
-                done = True
+                settled.done = True
+                settled.to_confirm |= {p.order_ref for p in entitled.purchases if _is_to_confirm(account.name, p)}
                 new = [purchase for purchase in entitled.purchases if purchase.place not in fulfilled]
                 licenses.mark_fulfilled(account.name, new, cause.at)
             bought = [license for license in current if license.unit <= entitled.last.units]
             usable = [license for license in bought if license.status(cause.at) in ("active", "expired")]
             self._mailing.announce(entitled, usable, now=cause.at)
-        return done, holds
+        return settled
 
-    def _apply_one(
-        self, account: Account, row: models.Notification, message: Message, now: datetime
-    ) -> Collection[Subject]:
+    def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> Settled:
         events, note = message.events, message.note
         if account.settings.test_orders == "ignore" and any(event.test for event in events):
             events, note = (), "This is a test order, and the setting test_orders is ignore."
@@ -99,15 +108,16 @@ class Fulfillment:
         subjects = {subject: None for event in events for subject in history.subjects_of(account.name, event)}
         why = f"{message.order_status} of {message.order_ref or message.subscription_ref}"
         why += f": {message.note}" if message.note else ""
-        done, held = self.settle(account, subjects, Cause(actor=f"notification {row.id}", at=now, why=why))
+        settled = self.settle(account, subjects, Cause(actor=f"notification {row.id}", at=now, why=why))
         orders = {event.order_ref for event in events}
-        holds += [hold for hold in held if hold.order_ref in ("", *orders)]  # another order's is that one's matter
-        for order_ref in {event.order_ref for event in events if event.kind is EventKind.PAID} if done else ():
-            confirmations.plan(account, order_ref, row, now=now)
-        if events and not done:
+        # a hold of another order is that order's matter
+        holds += [hold for hold in settled.holds if hold.order_ref in ("", *orders)]
+        for order_ref in settled.to_confirm & {event.order_ref for event in events if event.kind is EventKind.PAID}:
+            confirmations.plan(account.name, order_ref, row, now=now)
+        if events and not settled.done:
             note = f"{note} There is no license that this changes.".lstrip()
-        self._conclude(account, row, done=done, note=note, holds=holds, now=now)
-        return subjects
+        self._conclude(account, row, done=settled.done, note=note, holds=holds, now=now)
+        return settled
 
     def _tell(self, account: Account, event: Event, now: datetime) -> None:
         """Alert the operator to money that went back, once for each order and event."""
@@ -173,6 +183,17 @@ def _refuse_too_long(texts: Mapping[str, str]) -> None:
         limit = LONGEST_KIND if name == "kind" else LONGEST_REFERENCE
         if len(text) > limit:
             raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")
+
+
+def _is_to_confirm(vendor: str, purchase: Purchase) -> bool:
+    """A mapping that was given is_sendresponse only afterwards counts too: the order still waits at the shop."""
+    if purchase.terms.confirm:
+        return True
+    try:
+        terms = mappings.terms_of(vendor, purchase.item.product_id, purchase.item.options)
+    except (NotFound, PropertyError):
+        return False
+    return terms is not None and terms.confirm
 
 
 def _policy(account: Account) -> Policy:
