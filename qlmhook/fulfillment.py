@@ -86,7 +86,11 @@ class Fulfillment:
             current = licenses.reconcile(subject, entitled, customer, cause)
             if current:
                 settled.done = True
-                settled.to_confirm |= {p.order_ref for p in entitled.purchases if _is_to_confirm(account.name, p)}
+                settled.to_confirm |= {
+                    purchase.order_ref
+                    for purchase in entitled.purchases
+                    if purchase.terms.confirm or (purchase.place in fulfilled and _asks_now(account.name, purchase))
+                }
                 new = [purchase for purchase in entitled.purchases if purchase.place not in fulfilled]
                 licenses.mark_fulfilled(account.name, new, cause.at)
             bought = [license for license in current if license.unit <= entitled.last.units]
@@ -185,10 +189,8 @@ def _refuse_too_long(texts: Mapping[str, str]) -> None:
             raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")
 
 
-def _is_to_confirm(vendor: str, purchase: Purchase) -> bool:
+def _asks_now(vendor: str, purchase: Purchase) -> bool:
     """A mapping that was given is_sendresponse only afterwards counts too: the order still waits at the shop."""
-    if purchase.terms.confirm:
-        return True
     try:
         terms = mappings.terms_of(vendor, purchase.item.product_id, purchase.item.options)
     except (NotFound, PropertyError):
