@@ -230,9 +230,7 @@ class TestOneForEachOrder:
 
         assert peer.confirmed == ["900000001"]
 
-    def test_a_product_that_asks_for_it_from_now_on_is_confirmed_when_the_order_is_told_again(
-        self, shop: Shop, peer: IdnPeer
-    ) -> None:
+    def test_a_line_that_a_later_message_adds_may_ask_for_it(self, shop: Shop, peer: IdnPeer) -> None:
         shop.map("101")
         shop.map("102", CONFIRM)
         buy(shop, ORDER)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from tests.conftest import KEY, PASSWORD, URL, USER
+from tests.conftest import KEY, PASSWORD, QUERY, URL, USER
 from tests.server import PATIENCE, Server, ask, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -102,17 +102,13 @@ def test_a_path_with_a_line_break_makes_one_line_of_the_access_log(server: Serve
 @pytest.mark.parametrize(
     "request_",
     [
-        pytest.param("Transfer-Encoding: chunked\r\n\r\nzz\r\n", id="a chunk's length is none"),
-        pytest.param("Transfer-Encoding: chunked\r\n\r\n3\r\na=bXX\r\n0\r\n\r\n", id="a chunk without an end"),
         pytest.param("Transfer-Encoding: chunked\r\n\r\n10\r\na=b", id="a chunk that breaks off"),
         pytest.param("Transfer-Encoding: chunked\r\n\r\n3\r\na=b\r\n", id="no last chunk"),
         pytest.param("Content-Length: 100\r\n\r\na=b", id="a body that breaks off"),
     ],
 )
-def test_a_body_that_is_broken_is_the_senders_fault(server: Server, request_: str) -> None:
-    """A 503 would have it sent again, as it is."""
-    answer = exchange(
-        server.port, f"POST {URL}?is_vendor=avangate&is_user={USER}&is_pwd={PASSWORD} HTTP/1.1\r\n{FORM}\r\n{request_}".encode()
-    )
+def test_a_body_that_breaks_off_is_the_senders_fault(server: Server, request_: str) -> None:
+    """It is not answered as a fault of ours, with 503."""
+    answer = exchange(server.port, f"POST {URL}?{QUERY} HTTP/1.1\r\n{FORM}\r\n{request_}".encode())
 
     assert status_of(answer) == 400
