@@ -1,8 +1,9 @@
 """Confirmations: telling the shop that an order is fulfilled, once it is, and not before."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from qlmhook import history, mappings, models, outbox
+from qlmhook import history, licenses, mailing, mappings, models, outbox
 from qlmhook.errors import NotFound, PropertyError
 from qlmhook.events import EventKind, Item
 from qlmhook.history import Subject
@@ -23,20 +24,23 @@ def obstacle(account: Account, order_ref: str) -> str:
     """Return what keeps an order from being confirmed, or nothing.
 
     Every line that asks for it must have its licenses, and their mail must have been taken by the mail server,
-    unless the mapping switches mail off. A line that is held may be one of them.
+    unless it was sold without one. A line that is held may be one of them.
     """
     holds = models.Hold.select().where(models.Hold.vendor == account.name, models.Hold.order_ref == order_ref)
     if (hold := holds.first()) is not None:
         return f"The order is held: {hold.reason}"
-    for (line, subject), terms in _lines_to_confirm(account, order_ref).items():
-        licenses = _licenses(subject, order_ref, line)
-        if not licenses:
+    sold = licenses.fulfilled_lines(account.name, [order_ref])
+    for line, (subject, item) in _paid_lines(account.name, order_ref).items():
+        terms = mappings.terms_sold(sold[order_ref, line]) if (order_ref, line) in sold else None
+        if not (terms is not None and terms.confirm) and not _asks_now(account.name, item):
+            continue
+        issued = _licenses(subject, order_ref, line)
+        if terms is None or not issued:
             return f"Line {line} has no license yet."
-        for license in licenses:
+        for license in issued:
             if license.revoked_at is not None:
                 return f"The license of line {line} is revoked."
-            renewal = license.order_ref != order_ref
-            if terms.mail_template(renewal=renewal) and not _is_mailed(license, order_ref):
+            if not _is_mailed(license, subject, order_ref, terms):
                 return f"The mail with the license of line {line} has not gone out yet."
     return ""
 
@@ -48,10 +52,11 @@ def nudge(vendor: str, order_ref: str, now: datetime) -> None:
     table.update(due_at=now).where(waiting, table.vendor == vendor, table.order_ref == order_ref).execute()
 
 
-def state_of(vendor: str, order_ref: str) -> tuple[str, datetime | None]:
-    """Return the state of an order's confirmation and when it was confirmed; empty when none is asked for."""
-    row = _of_order(vendor, order_ref)
-    return ("", None) if row is None else (row.state, row.done_at)
+def of_orders(vendor: str, order_refs: Collection[str]) -> list[models.Outbox]:
+    """Return the confirmations of these orders, oldest first."""
+    table = models.Outbox
+    rows = table.select().where(table.kind == KIND, table.vendor == vendor, table.order_ref.in_(list(order_refs)))
+    return list(rows.order_by(table.id))
 
 
 def _of_order(vendor: str, order_ref: str) -> models.Outbox | None:
@@ -59,17 +64,12 @@ def _of_order(vendor: str, order_ref: str) -> models.Outbox | None:
     return table.get_or_none(table.kind == KIND, table.vendor == vendor, table.order_ref == order_ref)
 
 
-def _lines_to_confirm(account: Account, order_ref: str) -> dict[tuple[str, Subject], Terms]:
-    """Return the paid lines of an order whose mapping asks for a confirmation."""
-    wanted = {}
-    for line, (subject, item) in _paid_lines(account.name, order_ref).items():
-        try:
-            terms = mappings.terms_of(account.name, item.product_id, item.options)
-        except (NotFound, PropertyError):
-            continue  # the line is held, which is an obstacle of its own
-        if terms is not None and terms.confirm:
-            wanted[line, subject] = terms
-    return wanted
+def _asks_now(vendor: str, item: Item) -> bool:
+    try:
+        terms = mappings.terms_of(vendor, item.product_id, item.options)
+    except (NotFound, PropertyError):
+        return False
+    return terms is not None and terms.confirm
 
 
 def _paid_lines(vendor: str, order_ref: str) -> dict[str, tuple[Subject, Item]]:
@@ -91,9 +91,24 @@ def _licenses(subject: Subject, order_ref: str, line: str) -> list[models.Licens
     return list(table.select().where(table.vendor == subject.vendor, wanted))
 
 
-def _is_mailed(license: models.License, order_ref: str) -> bool:
-    """A late message about an order that a newer one has overtaken is not mailed; the newer one's mail counts then."""
-    mailed = models.MailedLicense
-    rows = list(mailed.select(mailed, models.Outbox).join(models.Outbox).where(mailed.license == license))
-    of_this_order = [row for row in rows if row.order_ref == order_ref]
-    return any(row.outbox.done_at is not None for row in of_this_order or rows)
+def _is_mailed(license: models.License, subject: Subject, order_ref: str, terms: Terms) -> bool:
+    """Tell whether the order's mail with this license went out, or none was ever to go.
+
+    A late message about an order that a newer one has overtaken is not mailed: the newer one's mail counts then.
+    """
+    if mailing.has_gone_out(license, order_ref):
+        return True
+    if mailing.is_planned(license, order_ref):
+        return False
+    if not terms.mail_template(renewal=license.order_ref != order_ref):
+        return True
+    return any(mailing.has_gone_out(license, newer) for newer in _orders_after(subject, order_ref))
+
+
+def _orders_after(subject: Subject, order_ref: str) -> set[str]:
+    placed: dict[str, datetime] = {}
+    for fact in history.of_subjects(subject.vendor, [subject])[subject]:
+        if fact.event.kind is EventKind.PAID:
+            earliest = placed.get(fact.event.order_ref, fact.event.placed_at)
+            placed[fact.event.order_ref] = min(earliest, fact.event.placed_at)
+    return {other for other, at in placed.items() if at > placed[order_ref]}

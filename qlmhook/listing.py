@@ -8,7 +8,8 @@ from typing import Any
 
 import peewee
 
-from qlmhook import confirmations, events, keys, models, outbox
+from qlmhook import confirmations, events, history, keys, models, outbox
+from qlmhook import licenses as licenses_module
 
 STATUSES = ("active", "expired", "suspended", "revoked")
 
@@ -83,9 +84,18 @@ def license_row(license: models.License, now: datetime) -> Row:
 
 
 def confirmation(license: models.License) -> Row:
-    """Return whether the shop was told that the license's order is fulfilled; empty where it need not be."""
-    state, done_at = confirmations.state_of(license.vendor, license.order_ref)
-    return {"confirmation": state, "confirmed_at": _time(done_at)}
+    """Return whether the shop was told that the license's orders are fulfilled, above all the newest."""
+    subject = licenses_module.subject_of(license)
+    orders = {fact.event.order_ref for fact in history.of_subjects(license.vendor, [subject])[subject]}
+    rows = confirmations.of_orders(license.vendor, orders | {license.order_ref})
+    newest = rows[-1] if rows else None
+    return {
+        "confirmation": newest.state if newest else "",
+        "confirmed_at": _time(newest.done_at) if newest else None,
+        "confirmations": [
+            {"order_ref": row.order_ref, "state": row.state, "answer": row.answer or row.last_error} for row in rows
+        ],
+    }
 
 
 def license_history(license: models.License) -> list[Row]:

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from qlmhook import history, mappings, models, outbox
 from qlmhook.entitlement import Entitlement
@@ -29,7 +30,7 @@ class Mailing:
         renewal = entitlement.last.order_ref != entitlement.first.order_ref
         template = entitlement.last.terms.mail_template(renewal=renewal)
         order_ref = entitlement.last.order_ref
-        new = [license for license in licenses if not _is_mailed(license, order_ref)]
+        new = [license for license in licenses if _needs_mail(license, order_ref)]
         if not template or not new:
             return
         customer = new[0].customer
@@ -55,7 +56,10 @@ class Mailing:
                 subject=template,
             )
         for license in new:
-            models.MailedLicense.create(vendor=license.vendor, order_ref=order_ref, license=license, outbox=row)
+            entry = _entries(license, order_ref).first()
+            entry = entry or models.MailedLicense(vendor=license.vendor, order_ref=order_ref, license=license)
+            entry.outbox = row
+            entry.save()
 
     def resend(self, license: models.License, *, to: str, now: datetime) -> models.Outbox:
         """Write a new mail with one license, with the template of its order; raises NotFound without an address."""
@@ -64,17 +68,15 @@ class Mailing:
             raise NotFound(f"There is no address to mail to: {address!r}. Name one with --to.")
         terms = mappings.terms_of(license.vendor, license.vendor_product_id)
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
-        row = outbox.add(
+        return outbox.add(
             "mail",
             {"template": template, "license": license.id},
             now=now,
             vendor=license.vendor,
-            order_ref=license.order_ref,
+            order_ref=_newest_mailed_order(license),
             to=address,
             subject=template,
         )
-        _stand_in_for_dead_mails(license, row)
-        return row
 
     def alert(self, *, subject: str, text: str, now: datetime, once: bool = False) -> None:
         """Tell the operator; with `once` only if the same was not told before."""
@@ -94,20 +96,39 @@ def licenses_in(row: models.Outbox) -> list[models.License]:
     return [entry.license for entry in mailed.select().where(mailed.outbox == row).order_by(mailed.id)]
 
 
-def _stand_in_for_dead_mails(license: models.License, row: models.Outbox) -> None:
-    """What waits for a mail that was given up waits for the new one from now on."""
-    mailed = models.MailedLicense
-    dead = models.Outbox.select(models.Outbox.id).where(models.Outbox.state == outbox.DEAD)
-    mailed.update(outbox=row).where(mailed.license == license, mailed.outbox.in_(dead)).execute()
+def is_planned(license: models.License, order_ref: str) -> bool:
+    """Tell whether a mail with this license was written for this order."""
+    return bool(_entries(license, order_ref).exists())
 
 
-def _is_mailed(license: models.License, order_ref: str) -> bool:
+def has_gone_out(license: models.License, order_ref: str) -> bool:
+    """Tell whether a mail with this license was taken by the mail server for this order, by itself or by hand."""
+    table = models.Outbox
+    of_order = (table.vendor == license.vendor) & (table.order_ref == order_ref) & (table.kind == "mail")
+    sent = table.select().where(of_order, table.done_at.is_null(False))
+    return any(license.id in (mailed.id for mailed in licenses_in(row)) for row in sent)
+
+
+def _entries(license: models.License, order_ref: str) -> Any:
     mailed = models.MailedLicense
-    return (
-        mailed.select()
-        .where(mailed.vendor == license.vendor, mailed.order_ref == order_ref, mailed.license == license)
-        .exists()
+    return mailed.select().where(
+        mailed.vendor == license.vendor, mailed.order_ref == order_ref, mailed.license == license
     )
+
+
+def _needs_mail(license: models.License, order_ref: str) -> bool:
+    """Not if one was written, unless it was given up and the customer has another address since."""
+    entry = _entries(license, order_ref).first()
+    if entry is None:
+        return True
+    corrected = license.customer is not None and license.customer.email != entry.outbox.to
+    return bool(entry.outbox.state == outbox.DEAD and corrected)
+
+
+def _newest_mailed_order(license: models.License) -> str:
+    mailed = models.MailedLicense
+    entry = mailed.select().where(mailed.license == license).order_by(mailed.id.desc()).first()
+    return entry.order_ref if entry is not None else license.order_ref
 
 
 def _waiting_mail(vendor: str, order_ref: str, template: str, to: str) -> models.Outbox | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, current_app, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from qlmhook import errors, metrics, models
@@ -176,7 +176,7 @@ def _body() -> bytes:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise too_large from None
-    except (ClientDisconnected, OSError):
+    except Exception:  # each server has its own errors for a body that it cannot read
         raise errors.MalformedNotification("The body breaks off.") from None
     if len(body) > MAX_BODY:  # a chunked body is cut off at the limit without an error
         raise too_large

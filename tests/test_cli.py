@@ -382,7 +382,7 @@ class TestLicense:
         [shown] = run("license", "show", "--json", listed["key"].lower().replace("-", " ")).rows
 
         history = shown.pop("history")
-        assert shown == {**listed, "confirmation": "", "confirmed_at": None}
+        assert shown == {**listed, "confirmation": "", "confirmed_at": None, "confirmations": []}
         assert [(entry["change"], entry["actor"]) for entry in history] == [
             ("issued", "notification 1"),
             ("extended", "notification 6"),

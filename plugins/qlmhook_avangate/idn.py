@@ -56,6 +56,8 @@ def request_fields(form: Form, settings: IdnSettings, now: datetime) -> dict[str
 
     Everything is taken from its IPN, the amount letter by letter. Raises DeliveryFailed when it lacks something.
     """
+    if not settings.key:
+        raise DeliveryFailed("There is no key to sign the confirmation with: set idn.key.", permanent=True)
     values = {
         "MERCHANT": settings.merchant or form.scalars.get("VENDOR_CODE", ""),
         "ORDER_REF": form.scalars.get("REFNO", ""),

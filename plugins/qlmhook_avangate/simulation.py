@@ -149,6 +149,9 @@ FAILURES = ("code", "wrong-hash", "wrong-order", "html", "redirect", "error", "d
 """The ways in which the stand-in for 2Checkout's IDN address can be told to fail."""
 
 
+_CODES_OF_MISSING = {"ORDER_REF": 2, "ORDER_AMOUNT": 3, "ORDER_CURRENCY": 4, "IDN_DATE": 5}
+
+
 def idn_answer(fields: Fields, secret: str, confirmed: set[str], *, code: int | None = None, failure: str = "") -> str:
     """Answer an IDN as 2Checkout does: check fields, sequence and hash, and confirm each order once.
 
@@ -161,7 +164,10 @@ def idn_answer(fields: Fields, secret: str, confirmed: set[str], *, code: int | 
     order_ref = values.get("ORDER_REF", "")
     digests = [signature.sign(secret.encode(), signed, algorithm) for algorithm in signature.ALGORITHMS]
     if code is None:
-        if names[: len(idn.SIGNED_FIELDS)] != list(idn.SIGNED_FIELDS) or received not in digests:
+        missing = [_CODES_OF_MISSING[name] for name in _CODES_OF_MISSING if not values.get(name)]
+        if missing:
+            code = missing[0]
+        elif names[: len(idn.SIGNED_FIELDS)] != list(idn.SIGNED_FIELDS) or received not in digests:
             code = 8
         else:
             code = 7 if order_ref in confirmed else 1

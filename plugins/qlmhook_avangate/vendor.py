@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -44,8 +45,19 @@ class _OptionalZone(_Zone):
         return None if value == "" else super()._deserialize(value, attr, data, **options)
 
 
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.port != 0 and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        usable = False
+    local = usable and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not usable or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise ValidationError("must be an https:// URL without user and password; http:// is for this machine only")
+
+
 class _IdnSchema(Schema):
-    url = fields.Url(load_default="https://secure.2checkout.com/order/idn.php", require_tld=False)
+    url = fields.String(load_default="https://secure.2checkout.com/order/idn.php", validate=_check_url)
     merchant = fields.String(load_default="")
     key = fields.String(load_default="")
     algorithm = fields.String(load_default="sha256", validate=validate.OneOf(signature.ALGORITHMS))

@@ -22,7 +22,7 @@ def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
     """List the outbox, oldest first."""
     with Service.open(load_settings()).database.reading():
         rows = listing.outbox_rows(state=state, order=order, limit=limit)
-    columns = ["id", "kind", "state", "attempts", "due_at", "order_ref", "to", "subject", "last_error"]
+    columns = ["id", "kind", "state", "attempts", "due_at", "order_ref", "to", "subject", "answer", "last_error"]
     print_rows(rows, columns, as_json=as_json)
 
 

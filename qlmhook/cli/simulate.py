@@ -120,6 +120,8 @@ def lcn(
 @click.option("--delay", type=click.FloatRange(0, 300), default=0.0, help="Seconds to wait before each answer.")
 def idn_server(bind: str, key: str, failure: str | None, code: int | None, times: int | None, delay: float) -> None:
     """Stand in for 2Checkout's IDN address; prints each order and what was answered."""
+    if (failure == "code") != (code is not None):
+        raise click.UsageError("--fail code and --code go together.")
     host, _, port = bind.rpartition(":")
     with IdnServer((host, int(port)), key, failure=failure or "", code=code, times=times, delay=delay) as server:
         click.echo(f"Listening at http://{host}:{server.server_port}/order/idn.php")

@@ -8,7 +8,8 @@ import pytest
 from qlmhook_avangate.vendor import Avangate
 
 from qlmhook.errors import ConfigurationError, DeliveryFailed
-from qlmhook.testing import make_notification
+from qlmhook.http import post_form
+from qlmhook.testing import NOON, make_notification
 from qlmhook.vendor import Answer
 from tests.avangate.idn_peer import SIGNED, signed_answer
 from tests.avangate.orders import Order
@@ -266,3 +267,31 @@ class TestAnswer:
 
         assert complaint in str(error)
         assert not error.permanent
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://192.0.2.1/order/idn.php",
+        "http://example.com/",
+        "ftp://example.com/",
+        "https://example.com:99999/",
+        "https://user:password@example.com/",
+        "https://",
+        "",
+    ],
+)
+def test_an_address_that_cannot_be_used_stops_the_start(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"idn\.url"):
+        Avangate("avangate", {"shared_keys": ["a key"], "idn": {"url": url}})
+
+
+def test_without_a_key_nothing_is_signed() -> None:
+    """An account whose keys all belong to endpoints has none of its own."""
+    account = Avangate("avangate", {"endpoints": {"SHOP": {"ipn_keys": ["a key"]}}})
+    order = make_notification(form_body(Order().fields()))
+
+    with pytest.raises(DeliveryFailed, match=r"set idn\.key") as caught:
+        account.confirm(order, post_form, NOON)
+
+    assert caught.value.permanent
