@@ -97,7 +97,7 @@ class _Dialog(socketserver.BaseRequestHandler):
         verb = self.server.verbs[-1]
         if not self._answer(verb) or verb == "QUIT":
             return False
-        if verb == "STARTTLS":
+        if verb == "STARTTLS" and self.server.context is not None:
             self._secure()
         if verb == "DATA" and self.server.answers["DATA"].startswith("354"):
             self.server.mails.append(b"".join(iter(self._line, b".\r\n")))
