@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -227,7 +228,7 @@ class TestAddress:
     def test_an_address_of_a_private_network_is_refused_however_it_is_named(self, host: str, address: str) -> None:
         error = refusal(f"https://{host}/order/idn.php")
 
-        assert str(error) == f"{host.strip('[]')} is {address}, an address of a private network."
+        assert str(error) == f"{host.strip('[]')} is {ip_address(address)}, an address of a private network."
         assert error.permanent
 
 

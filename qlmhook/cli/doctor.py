@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from qlmhook import ledger, listing, mappings, models, outbox
-from qlmhook.config import config_path, load_settings
+from qlmhook.cli.opening import open_service
+from qlmhook.config import config_path
 from qlmhook.delivery import ALIVE_FOR
 from qlmhook.errors import DeliveryFailed, PropertyError, QlmhookError
 from qlmhook.mappings import template_names
@@ -27,7 +28,7 @@ Finding = tuple[bool, str]
 def doctor() -> None:
     """Check configuration, keys, database, mail server and mappings; exit with 1 if any fails."""
     path = config_path(os.environ)
-    service = Service.open(load_settings())
+    service = open_service()
     wrong = 0
     checks: list[Callable[[Service], Iterator[Finding]]] = [
         lambda _: _configuration(path),

@@ -7,9 +7,8 @@ from datetime import datetime
 import click
 
 from qlmhook import licenses, listing
+from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
-from qlmhook.config import load_settings
-from qlmhook.service import Service
 
 
 @click.group("license")
@@ -29,7 +28,7 @@ def list_(
     order: str, email: str, subscription: str, status: str, search: str, limit: int | None, as_json: bool
 ) -> None:
     """List licenses, oldest first."""
-    service = Service.open(load_settings())
+    service = open_service()
     with service.database.reading():
         rows = listing.licenses(
             now=service.clock(),
@@ -51,7 +50,7 @@ def list_(
 @as_json
 def show(key: str, as_json: bool) -> None:
     """Show a license and everything that happened to it."""
-    service = Service.open(load_settings())
+    service = open_service()
     with service.database.reading():
         license = licenses.find(key)
         row = listing.license_row(license, service.clock()) | listing.confirmation(license)
@@ -104,7 +103,7 @@ def extend(key: str, until: datetime, why: str) -> None:
 @click.option("--status", default="", type=click.Choice(["", *listing.STATUSES]), help="With this status.")
 def export(status: str) -> None:
     """Print all licenses, with their history, as one JSON array."""
-    service = Service.open(load_settings())
+    service = open_service()
     with service.database.reading():
         rows = listing.licenses(now=service.clock(), status=status)
         for row in rows:
@@ -113,7 +112,7 @@ def export(status: str) -> None:
 
 
 def _decide(key: str, action: str, why: str, *, until: datetime | None = None) -> None:
-    service = Service.open(load_settings())
+    service = open_service()
     before, after = service.decisions.decide(
         key, action, why=why, operator=getpass.getuser(), until=until.date() if until else None
     )

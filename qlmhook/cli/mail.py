@@ -3,8 +3,7 @@
 import click
 
 from qlmhook import licenses
-from qlmhook.config import load_settings
-from qlmhook.service import Service
+from qlmhook.cli.opening import open_service
 
 
 @click.group()
@@ -17,7 +16,7 @@ def mail() -> None:
 @click.option("--to", default="", metavar="ADDR", help="Another address than the customer's.")
 def resend(key: str, to: str) -> None:
     """Write a new mail with a license to its customer; the worker sends it."""
-    service = Service.open(load_settings())
+    service = open_service()
     with service.database.transaction():
         row = service.mailing.resend(licenses.find(key), to=to, now=service.clock())
         click.echo(f"Outbox row {row.id} mails {key} to {row.to}.")

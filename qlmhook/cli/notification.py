@@ -5,10 +5,9 @@ import json
 import click
 
 from qlmhook import ledger, listing
+from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable, progress
-from qlmhook.config import load_settings
 from qlmhook.errors import QlmhookError
-from qlmhook.service import Service
 
 
 @click.group()
@@ -23,7 +22,7 @@ def notification() -> None:
 @as_json
 def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
     """List notifications, oldest first."""
-    with Service.open(load_settings()).database.reading():
+    with open_service().database.reading():
         rows = listing.notifications(state=state, order=order, limit=limit)
     columns = ["id", "received_at", "vendor", "kind", "order_ref", "order_status", "state", "reason"]
     print_rows(rows, columns, as_json=as_json)
@@ -34,7 +33,7 @@ def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
 @as_json
 def show(notification_id: int, as_json: bool) -> None:
     """Show a notification with its fields, without its signatures."""
-    service = Service.open(load_settings())
+    service = open_service()
     with service.database.reading():
         stored = ledger.get(notification_id)
         row = listing.notification_row(stored)
@@ -53,7 +52,7 @@ def show(notification_id: int, as_json: bool) -> None:
 @click.argument("notification_ids", metavar="ID...", type=int, nargs=-1, required=True)
 def replay(notification_ids: tuple[int, ...]) -> None:
     """Apply notifications again; what they did already is not done twice."""
-    service = Service.open(load_settings())
+    service = open_service()
     replayed = []
     with progress(len(notification_ids), "Replaying") as step:
         for notification_id in notification_ids:
@@ -68,7 +67,7 @@ def replay(notification_ids: tuple[int, ...]) -> None:
 @click.option("--why", required=True, help="The reason, kept with the notification.")
 def dismiss(notification_id: int, why: str) -> None:
     """Close a held notification without applying it: you have done by hand what there was to do."""
-    service = Service.open(load_settings())
+    service = open_service()
     with service.database.transaction():
         row = ledger.get(notification_id)
         if row.state != "held":

@@ -3,9 +3,8 @@
 import click
 
 from qlmhook import listing, outbox
+from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_rows
-from qlmhook.config import load_settings
-from qlmhook.service import Service
 
 
 @click.group("outbox")
@@ -20,7 +19,7 @@ def outbox_() -> None:
 @as_json
 def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
     """List the outbox, oldest first."""
-    with Service.open(load_settings()).database.reading():
+    with open_service().database.reading():
         rows = listing.outbox_rows(state=state, order=order, limit=limit)
     columns = ["id", "kind", "state", "attempts", "due_at", "order_ref", "to", "subject", "answer", "last_error"]
     print_rows(rows, columns, as_json=as_json)
@@ -30,7 +29,7 @@ def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
 @click.argument("row_ids", metavar="ID...", type=int, nargs=-1, required=True)
 def retry(row_ids: tuple[int, ...]) -> None:
     """Make rows due again, whatever became of them: a mail that went out goes out once more."""
-    service = Service.open(load_settings())
+    service = open_service()
     with service.database.transaction():
         for row_id in row_ids:
             outbox.retry(row_id, service.clock())
@@ -40,4 +39,4 @@ def retry(row_ids: tuple[int, ...]) -> None:
 @outbox_.command()
 def run() -> None:
     """Send what is due, and return."""
-    click.echo(f"Tried {Service.open(load_settings()).delivery.work_off()} rows.")
+    click.echo(f"Tried {open_service().delivery.work_off()} rows.")

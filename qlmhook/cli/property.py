@@ -7,8 +7,8 @@ from typing import TextIO
 import click
 
 from qlmhook import ledger, mappings, properties
+from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_rows, progress
-from qlmhook.config import load_settings
 from qlmhook.errors import NotFound, PropertyError
 from qlmhook.service import Service
 from qlmhook.vocabulary import VOCABULARY
@@ -24,7 +24,7 @@ def property_() -> None:
 @click.argument("value")
 def set_(name: str, value: str) -> None:
     """Store a property, say what it means, and apply what was held for want of it."""
-    service = Service.open(load_settings())
+    service = open_service()
     with service.database.transaction():
         checked = mappings.save(name, value, now=service.clock())
     for remark in [*checked.warnings, *_missing_templates(service, checked)]:
@@ -37,7 +37,7 @@ def set_(name: str, value: str) -> None:
 @click.argument("name")
 def get(name: str) -> None:
     """Print a property's value."""
-    with Service.open(load_settings()).database.reading():
+    with open_service().database.reading():
         value = mappings.property_value(name)
     if value is None:
         raise NotFound(f"There is no property {name}.")
@@ -49,7 +49,7 @@ def get(name: str) -> None:
 @as_json
 def list_(limit: int | None, as_json: bool) -> None:
     """List the properties."""
-    with Service.open(load_settings()).database.reading():
+    with open_service().database.reading():
         rows = [{"name": row.name, "value": row.value} for row in mappings.every()[:limit]]
     print_rows(rows, ["name", "value"], as_json=as_json)
 
@@ -58,7 +58,7 @@ def list_(limit: int | None, as_json: bool) -> None:
 @click.argument("name")
 def remove(name: str) -> None:
     """Remove a property."""
-    with Service.open(load_settings()).database.transaction():
+    with open_service().database.transaction():
         mappings.remove(name)
     click.echo(f"Removed {name}.")
 
@@ -66,7 +66,7 @@ def remove(name: str) -> None:
 @property_.command()
 def check() -> None:
     """Check all properties; exit with 1 if one cannot be used."""
-    service = Service.open(load_settings())
+    service = open_service()
     wrong = 0
     with service.database.reading():
         for row in mappings.every():
@@ -92,7 +92,7 @@ def import_(file: TextIO) -> None:
         raise PropertyError(f"{file.name} is no JSON: {error}.") from error
     if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
         raise PropertyError(f'{file.name} must hold one JSON object {{"name": "value", …}}.')
-    service = Service.open(load_settings())
+    service = open_service()
     # those that others splice in, or are laid over, come first
     names = sorted(entries, key=lambda name: (properties.is_mapping(name), len(name)))
     with service.database.transaction(), progress(len(names), "Storing") as step:
@@ -110,7 +110,7 @@ def import_(file: TextIO) -> None:
 @click.option("--to", "path", type=click.Path(dir_okay=False, path_type=Path), help="A file; default: print.")
 def export(path: Path | None) -> None:
     """Print all properties as the JSON that `import` reads."""
-    with Service.open(load_settings()).database.reading():
+    with open_service().database.reading():
         text = json.dumps({row.name: row.value for row in mappings.every()}, indent=2, ensure_ascii=False)
     if path:
         path.write_text(text + "\n", encoding="utf-8")

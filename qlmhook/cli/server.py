@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from qlmhook.cli.opening import open_service
 from qlmhook.config import CONFIG_VARIABLE, DEFAULT_CONFIG, load_settings
 from qlmhook.errors import ConfigurationError
 from qlmhook.service import Service
@@ -57,7 +58,7 @@ def init(folder: Path) -> None:
         raise ConfigurationError(f"{path} is there already; it is never overwritten.") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(TEMPLATE.format(password=secrets.token_urlsafe(16)))
-    Service.open(load_settings({CONFIG_VARIABLE: str(path)}))
+    Service.open(load_settings({CONFIG_VARIABLE: str(path)})).database.close()
     click.echo(f"Wrote {path} and created the database beside it.")
     click.echo("Next: put 2Checkout's Secret Key into shared_keys and your mail server under [mail].")
 
@@ -82,7 +83,7 @@ def _checked_bind(context: click.Context, parameter: click.Parameter, value: str
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 def serve(bind: str, workers: int) -> None:
     """Serve under gunicorn, the outbox worker included."""
-    Service.open(load_settings())
+    open_service().database.close()
     arguments = ["--config", "python:qlmhook.gunicorn_conf", "--bind", bind, "--workers", str(workers)]
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments, "qlmhook.app:create_app()"])  # noqa: S606
 
@@ -90,7 +91,7 @@ def serve(bind: str, workers: int) -> None:
 @click.command()
 def worker() -> None:
     """Run the outbox worker alone, until it is stopped."""
-    service = Service.open(load_settings())
+    service = open_service()
     running = Worker(service.delivery, service.refusals)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.request_stop())
