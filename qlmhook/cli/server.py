@@ -43,6 +43,23 @@ shared_keys = []                         # the Secret Key of 2Checkout's IPN set
 algorithms = ["sha3-256", "sha256"]      # add "md5" if your account still sends only HASH
 timezone = "Europe/Bucharest"            # your 2Checkout account's, for dates without TIMEZONE_OFFSET
 test_orders = "issue"                    # issue (marked as test) | ignore
+revoke_on_refund = false                 # take the license away when the money goes back
+revoke_on_cancel = false                 # or when the order is canceled
+sources = []                             # networks to take notifications from; ["published"]: 2Checkout's list
+
+# One for each custom URL of 2Checkout, by its NOTIFICATION_URL value:
+# [vendors.avangate.endpoints.MYTESTNOTIFICATIONS]
+# ipn_keys = []
+# lcn_keys = []
+
+# How orders are confirmed whose mapping has is_sendresponse=true; what is empty comes from the order or from above:
+# [vendors.avangate.idn]
+# url = "https://secure.2checkout.com/order/idn.php"
+# merchant = ""
+# key = ""
+# algorithm = "sha256"
+# hash_field = "ORDER_HASH"
+# timezone = ""
 """
 
 
