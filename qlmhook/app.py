@@ -37,8 +37,15 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     if settings.worker:
         _start_worker(service)
         # gunicorn --preload makes the application before it forks, and threads do not survive a fork
-        os.register_at_fork(after_in_child=lambda: _start_worker(service))
+        os.register_at_fork(
+            before=service.hold_still, after_in_parent=service.go_on, after_in_child=lambda: _go_on_in_child(service)
+        )
     return app
+
+
+def _go_on_in_child(service: Service) -> None:
+    service.go_on()
+    _start_worker(service)
 
 
 def _start_worker(service: Service) -> None:

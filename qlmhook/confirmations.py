@@ -4,7 +4,6 @@ from collections.abc import Collection
 from datetime import datetime
 
 from qlmhook import history, licenses, mailing, mappings, models, outbox
-from qlmhook.errors import NotFound, PropertyError
 from qlmhook.events import EventKind, Item
 from qlmhook.history import Subject
 from qlmhook.registry import Account
@@ -30,9 +29,10 @@ def obstacle(account: Account, order_ref: str) -> str:
     if (hold := holds.first()) is not None:
         return f"The order is held: {hold.reason}"
     sold = licenses.fulfilled_lines(account.name, [order_ref])
+    mailed = mailing.gone_out(account.name, order_ref)
     for line, (subject, item) in _paid_lines(account.name, order_ref).items():
         terms = mappings.terms_sold(sold[order_ref, line]) if (order_ref, line) in sold else None
-        if not (terms is not None and terms.confirm) and not _asks_now(account.name, item):
+        if not (terms is not None and terms.confirm) and not mappings.asks_for_confirmation(account.name, item):
             continue
         issued = _licenses(subject, order_ref, line)
         if terms is None or not issued:
@@ -40,7 +40,7 @@ def obstacle(account: Account, order_ref: str) -> str:
         for license in issued:
             if license.revoked_at is not None:
                 return f"The license of line {line} is revoked."
-            if not _is_mailed(license, subject, order_ref, terms):
+            if license.id not in mailed and _waits_for_mail(license, subject, order_ref, terms):
                 return f"The mail with the license of line {line} has not gone out yet."
     return ""
 
@@ -64,14 +64,6 @@ def _of_order(vendor: str, order_ref: str) -> models.Outbox | None:
     return table.get_or_none(table.kind == KIND, table.vendor == vendor, table.order_ref == order_ref)
 
 
-def _asks_now(vendor: str, item: Item) -> bool:
-    try:
-        terms = mappings.terms_of(vendor, item.product_id, item.options)
-    except (NotFound, PropertyError):
-        return False
-    return terms is not None and terms.confirm
-
-
 def _paid_lines(vendor: str, order_ref: str) -> dict[str, tuple[Subject, Item]]:
     facts = sorted(history.of_order(vendor, order_ref), key=lambda fact: fact.age)
     owners = history.owners(vendor, facts)
@@ -91,18 +83,17 @@ def _licenses(subject: Subject, order_ref: str, line: str) -> list[models.Licens
     return list(table.select().where(table.vendor == subject.vendor, wanted))
 
 
-def _is_mailed(license: models.License, subject: Subject, order_ref: str, terms: Terms) -> bool:
-    """Tell whether the order's mail with this license went out, or none was ever to go.
+def _waits_for_mail(license: models.License, subject: Subject, order_ref: str, terms: Terms) -> bool:
+    """Tell whether a mail that has not gone out is still to come.
 
     A late message about an order that a newer one has overtaken is not mailed: the newer one's mail counts then.
     """
-    if mailing.has_gone_out(license, order_ref):
-        return True
     if mailing.is_planned(license, order_ref):
-        return False
-    if not terms.mail_template(renewal=license.order_ref != order_ref):
         return True
-    return any(mailing.has_gone_out(license, newer) for newer in _orders_after(subject, order_ref))
+    if not terms.mail_template(renewal=license.order_ref != order_ref):
+        return False
+    newer = _orders_after(subject, order_ref)
+    return not any(license.id in mailing.gone_out(license.vendor, other) for other in newer)
 
 
 def _orders_after(subject: Subject, order_ref: str) -> set[str]:

@@ -32,7 +32,7 @@ class _CurrentDatabase(peewee.DatabaseProxy):
 
     @obj.setter
     def obj(self, database: peewee.Database | None) -> None:
-        pass  # peewee initialises its proxies with None
+        pass  # peewee initializes its proxies with None
 
 
 current_database = _CurrentDatabase()
@@ -97,6 +97,14 @@ class Database:
                     raise Unavailable(f"The tables cannot be created: {_one_line(error)}") from error
                 time.sleep(0.2 * attempt)
 
+    def lock(self) -> None:
+        """Keep every other thread of this process from writing until `unlock`; SQLite only."""
+        self._lock.hold()
+
+    def unlock(self) -> None:
+        """Let the others go on."""
+        self._lock.let_go()
+
     def close(self) -> None:
         """Close this thread's connection; the next transaction opens another."""
         with contextlib.ExitStack() as locked:
@@ -128,6 +136,8 @@ class Database:
         return ("DEFERRED",) if isinstance(self._peewee, peewee.SqliteDatabase) else ()
 
     def _become_writer(self) -> None:
+        if isinstance(self._peewee, peewee.PostgresqlDatabase):
+            self._peewee.execute_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")  # type: ignore[no-untyped-call]
         if not isinstance(self._peewee, peewee.SqliteDatabase):
             WriterLock.select().for_update().execute()
 
@@ -146,6 +156,9 @@ class WriterLock(peewee.Model):
         table_name = "writer_lock"
 
 
+BUSY_SECONDS = 20
+"""Until then a writer must have its turn; the vendor is told to send again after that."""
+
 _AWAY = (peewee.OperationalError, peewee.InterfaceError)
 
 
@@ -153,7 +166,10 @@ def _open(url: str) -> peewee.Database:
     if url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
         raise ConfigurationError("database: SQLite in memory is not shared between threads; name a file.")
     options: dict[str, Any] = {}
-    if urlsplit(url).scheme == "sqlite":
+    scheme = urlsplit(url).scheme
+    if "sqlite" in scheme and scheme != "sqlite":
+        raise ConfigurationError(f"database: {scheme}:// is not kept safe here; write sqlite:///.")
+    if scheme == "sqlite":
         _create_private(Path(url.removeprefix("sqlite:///").partition("?")[0]))
         options = {
             "pragmas": {
@@ -180,6 +196,12 @@ def _create_private(path: Path) -> None:
 
 
 class _NoLock:
+    def hold(self) -> None:
+        pass
+
+    def let_go(self) -> None:
+        pass
+
     def __enter__(self) -> None:
         pass
 
@@ -200,8 +222,17 @@ class _FileLock:
         self._depth = 0
         self._file: TextIO | None = None
 
-    def __enter__(self) -> None:
+    def hold(self) -> None:
+        """Keep this process's other threads out."""
         self._threads.acquire()
+
+    def let_go(self) -> None:
+        """Let them in again."""
+        self._threads.release()
+
+    def __enter__(self) -> None:
+        if not self._threads.acquire(timeout=BUSY_SECONDS):
+            raise peewee.OperationalError("the writer's lock was not free in time")
         if self._depth == 0:
             try:
                 self._file = self._path.open("w")

@@ -42,6 +42,7 @@ class Decisions:
             if action == "reinstate":  # its mail may have waited for this
                 account = self._accounts.named(before.vendor)
                 self._fulfillment.settle(account, [licenses.subject_of(before)], cause)
+                after = models.License.get_by_id(before.id)
         return before, after
 
     def _refuse_idle(self, license: models.License, action: str) -> None:

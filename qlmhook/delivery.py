@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from qlmhook import confirmations, history, http, ledger, mailing, mappings, models, outbox, variables
 from qlmhook.database import Database
-from qlmhook.errors import DeliveryFailed, NotFound, PropertyError, QlmhookError, Unavailable
+from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
 from qlmhook.mail import Mailer
 from qlmhook.mailing import Mailing
 from qlmhook.registry import Accounts
@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 
 POLL_SECONDS = 1.0
-ALIVE_FOR = timedelta(seconds=60)
+ALIVE_FOR = timedelta(minutes=3)
+"""A worker beats between two rows, so this is longer than any row takes."""
 
 
 class NotYet(Exception):
@@ -166,7 +167,4 @@ def _mail_terms(license: models.License, order_ref: str) -> Terms | None:
     """The mapping of today says from whom and with which copies; a broken one does not keep the mail back."""
     items = [fact.item for fact in history.of_order(license.vendor, order_ref) if fact.item is not None]
     options = next((item.options for item in items if item.product_id == license.vendor_product_id), ())
-    try:
-        return mappings.terms_of(license.vendor, license.vendor_product_id, options)
-    except (NotFound, PropertyError):
-        return None
+    return mappings.usable_terms(license.vendor, license.vendor_product_id, options)

@@ -147,7 +147,7 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     if not every:
         return None, waiting + holds
     counting = [purchase for purchase in every if purchase.place not in undone]
-    lost = [fact for fact in facts if standing.effect(fact) is Effect.REVOKES]
+    lost = [fact for fact in facts if fact.event.kind is EventKind.CHARGEBACK_LOST]
     grants = []
     for unit in range(1, max(purchase.units for purchase in every) + 1):
         covering = [purchase for purchase in counting if purchase.units >= unit]

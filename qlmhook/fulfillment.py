@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from qlmhook import confirmations, customers, history, ledger, licenses, mappings, models
-from qlmhook.entitlement import Circumstances, Place, Purchase, derive
+from qlmhook.entitlement import Circumstances, Place, derive
 from qlmhook.errors import Held, MalformedNotification, NotFound, PropertyError
 from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Item, Message
 from qlmhook.history import Subject
@@ -72,7 +72,7 @@ class Fulfillment:
         fulfilled = licenses.fulfilled_lines(account.name, settled.orders)
 
         def terms_for(place: Place, item: Item) -> Terms | None:
-            return mappings.terms_sold(fulfilled[place]) if place in fulfilled else _terms(account.name, item)
+            return _held_unless_usable(account.name, item, fulfilled.get(place))
 
         circumstances = Circumstances(
             terms_for=terms_for, zone=account.vendor.timezone, policy=_policy(account), fulfilled=fulfilled.keys()
@@ -89,7 +89,9 @@ class Fulfillment:
                 settled.to_confirm |= {
                     purchase.order_ref
                     for purchase in entitled.purchases
-                    if purchase.terms.confirm or (purchase.place in fulfilled and _asks_now(account.name, purchase))
+                    if purchase.terms.confirm
+                    # a mapping that was given is_sendresponse only afterwards counts too: the shop still waits
+                    or (purchase.place in fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
                 }
                 new = [purchase for purchase in entitled.purchases if purchase.place not in fulfilled]
                 licenses.mark_fulfilled(account.name, new, cause.at)
@@ -168,11 +170,14 @@ def read(vendor: Vendor, notification: Notification) -> Message:
     """
     message = vendor.parse(notification)
     try:
-        json.dumps([asdict(event) for event in message.events], default=str, ensure_ascii=False).encode()
+        text = json.dumps([asdict(event) for event in message.events], default=str, ensure_ascii=False)
+        text.encode()
     except UnicodeEncodeError:  # JSON can carry half a character
         raise MalformedNotification("The notification has text that is not Unicode.") from None
+    if r"\u0000" in text:
+        raise MalformedNotification("The notification has a NUL character.")
     texts = {"kind": message.kind, "order_ref": message.order_ref, "order_status": message.order_status}
-    texts["subscription_ref"] = message.subscription_ref
+    texts |= {"subscription_ref": message.subscription_ref, "merchant": message.merchant}
     for event in message.events:
         texts["event.order_ref"] = event.order_ref
         for item in event.items:
@@ -189,23 +194,17 @@ def _refuse_too_long(texts: Mapping[str, str]) -> None:
             raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")
 
 
-def _asks_now(vendor: str, purchase: Purchase) -> bool:
-    """A mapping that was given is_sendresponse only afterwards counts too: the order still waits at the shop."""
-    try:
-        terms = mappings.terms_of(vendor, purchase.item.product_id, purchase.item.options)
-    except (NotFound, PropertyError):
-        return False
-    return terms is not None and terms.confirm
-
-
 def _policy(account: Account) -> Policy:
     settings = account.settings
     return Policy(revoke_on_refund=settings.revoke_on_refund, revoke_on_cancel=settings.revoke_on_cancel)
 
 
-def _terms(vendor: str, item: Item) -> Terms | None:
+def _held_unless_usable(vendor: str, item: Item, sold_by: str | None) -> Terms | None:
+    """Return the terms that a line was sold by, else those of its mapping; raises Held without usable ones."""
     subject = f"product {item.product_id}"
     try:
+        if sold_by is not None:
+            return mappings.terms_sold(sold_by)
         return mappings.terms_of(vendor, item.product_id, item.options)
     except NotFound:
         raise Held(

@@ -15,6 +15,8 @@ from typing import Any
 from qlmhook import models
 from qlmhook.events import Customer, Event, EventKind, Item, Standing
 
+_RANKS = {kind: rank for rank, kind in enumerate(EventKind)}
+
 LONGEST_ADDRESS = 254
 
 _ADDRESS = re.compile(r"[^@\s<>,;:\"\\()\[\]]{1,64}@[^@\s<>,;:\"\\()\[\]]{1,189}")
@@ -32,7 +34,7 @@ class Fact:
     @property
     def age(self) -> tuple[datetime, int, str]:
         """Sorts facts by when the vendor told them; of one second, by where they stand in an order's life."""
-        return self.event.at, list(EventKind).index(self.event.kind), self.digest
+        return self.event.at, _RANKS[self.event.kind], self.digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,8 @@ def of_order(vendor: str, order_ref: str) -> list[Fact]:
 
 def of_subjects(vendor: str, subjects: Collection[Subject]) -> dict[Subject, list[Fact]]:
     """Return every fact about each of these subscriptions and lines."""
+    if not subjects:
+        return {}
     table = models.Fact
     refs = [subject.subscription_ref for subject in subjects if subject.subscription_ref]
     of_theirs = table.subscription_ref.in_(refs)

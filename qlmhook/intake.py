@@ -8,7 +8,7 @@ from datetime import datetime
 
 from qlmhook import ledger, models
 from qlmhook.database import Database
-from qlmhook.errors import MalformedNotification, QlmhookError, SignatureRejected, Unavailable, WrongCredentials
+from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.events import Message
 from qlmhook.fulfillment import Fulfillment, read
 from qlmhook.registry import Account, Accounts
@@ -73,7 +73,7 @@ class Intake:
         except SignatureRejected as error:
             self._warn_of_forgery(account, error)
             raise
-        except QlmhookError:
+        except (Refused, Unavailable):
             raise
         except Exception as error:
             logger.exception("A verified notification could not be applied")

@@ -62,7 +62,7 @@ def normalize(text: str) -> str:
 
 
 def is_well_formed(key: str) -> bool:
-    """Tell whether a normalised key can be one: its length, characters, letter and check character."""
+    """Tell whether a normalized key can be one: its length, characters, letter and check character."""
     return (
         len(key) == LENGTH
         and key[0] in LICENSE_MODELS.values()

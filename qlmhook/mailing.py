@@ -1,6 +1,5 @@
 """Which mails and alerts a change calls for: rows in the outbox, in the change's own transaction."""
 
-import json
 import logging
 from collections.abc import Iterable
 from datetime import datetime
@@ -62,11 +61,11 @@ class Mailing:
             entry.save()
 
     def resend(self, license: models.License, *, to: str, now: datetime) -> models.Outbox:
-        """Write a new mail with one license, with the template of its order; raises NotFound without an address."""
+        """Write a new mail with one license, with its product's order template; raises NotFound without an address."""
         address = to or (license.customer.email if license.customer else "")
         if not history.address_key(address):
             raise NotFound(f"There is no address to mail to: {address!r}. Name one with --to.")
-        terms = mappings.terms_of(license.vendor, license.vendor_product_id)
+        terms = mappings.usable_terms(license.vendor, license.vendor_product_id)
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
         return outbox.add(
             "mail",
@@ -79,7 +78,7 @@ class Mailing:
         )
 
     def alert(self, *, subject: str, text: str, now: datetime, once: bool = False) -> None:
-        """Tell the operator; with `once` only if the same was not told before."""
+        """Tell the operator; with `once` only if the same was not mailed before. Without an address it is logged."""
         known = models.Outbox.select().where(models.Outbox.kind == "alert", models.Outbox.subject == subject)
         if once and known.exists():
             return
@@ -101,12 +100,14 @@ def is_planned(license: models.License, order_ref: str) -> bool:
     return bool(_entries(license, order_ref).exists())
 
 
-def has_gone_out(license: models.License, order_ref: str) -> bool:
-    """Tell whether a mail with this license was taken by the mail server for this order, by itself or by hand."""
-    table = models.Outbox
-    of_order = (table.vendor == license.vendor) & (table.order_ref == order_ref) & (table.kind == "mail")
+def gone_out(vendor: str, order_ref: str) -> set[int]:
+    """Return the ids of the licenses whose mail for this order the mail server took, by itself or by hand."""
+    table, mailed = models.Outbox, models.MailedLicense
+    of_order = (table.vendor == vendor) & (table.order_ref == order_ref) & (table.kind == "mail")
     sent = table.select().where(of_order, table.done_at.is_null(False))
-    return any(license.id in (mailed.id for mailed in licenses_in(row)) for row in sent)
+    by_hand = {outbox.payload_of(row).get("license") for row in sent}
+    by_itself = {row.license_id for row in mailed.select().where(mailed.outbox.in_(sent.select(table.id)))}
+    return by_itself | {license_id for license_id in by_hand if license_id is not None}
 
 
 def _entries(license: models.License, order_ref: str) -> Any:
@@ -139,4 +140,4 @@ def _waiting_mail(vendor: str, order_ref: str, template: str, to: str) -> models
         models.Outbox.order_ref == order_ref,
         models.Outbox.to == to,
     )
-    return next((row for row in rows if json.loads(row.payload)["template"] == template), None)
+    return next((row for row in rows if outbox.payload_of(row) == {"template": template}), None)

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from qlmhook import models, properties
-from qlmhook.errors import NotFound
+from qlmhook.errors import NotFound, PropertyError
+from qlmhook.events import Item
 from qlmhook.terms import Terms
 
 
@@ -26,6 +27,20 @@ def terms_of(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms
         raise NotFound(f"There is no property pid_{product_id}.")
     layers = [_first_value(f"{vendor}_pid_{product_id}_{option}", f"pid_{product_id}_{option}") for option in options]
     return properties.terms_of([text, *filter(None, layers)], property_value)
+
+
+def usable_terms(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms | None:
+    """Return the terms of a product, or None if it has no mapping that can be used."""
+    try:
+        return terms_of(vendor, product_id, options)
+    except (NotFound, PropertyError):
+        return None
+
+
+def asks_for_confirmation(vendor: str, item: Item) -> bool:
+    """Tell whether a product's mapping says now that the shop waits for our confirmation."""
+    terms = usable_terms(vendor, item.product_id, item.options)
+    return terms is not None and terms.confirm
 
 
 def terms_sold(source: str) -> Terms | None:

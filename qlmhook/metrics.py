@@ -37,7 +37,7 @@ class _Counts(Collector):
             rows = _by_state(models.Outbox, outbox.STATES)
             licenses = models.License.select().count()
             oldest = models.Outbox.select(peewee.fn.MIN(models.Outbox.created_at)).where(models.Outbox.state == "due")
-            waiting_since = oldest.scalar(as_tuple=False)
+            waiting_since = oldest.scalar()
             refusals = {row.reason: row.count for row in models.Refusal.select()}
             key_uses = [(use.vendor, use.key_id, use.last_used_at.timestamp()) for use in models.KeyUse.select()]
             workers = models.Heartbeat.select().where(models.Heartbeat.at > now - ALIVE_FOR).count()

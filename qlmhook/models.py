@@ -249,7 +249,7 @@ class Audit(Table):
 
 
 class Outbox(Table):
-    """Something that goes out after the commit: a mail, an alert."""
+    """Something that goes out after the commit: a mail, a confirmation, an alert."""
 
     kind = peewee.CharField(max_length=16)
     state = peewee.CharField(max_length=16)
@@ -268,7 +268,11 @@ class Outbox(Table):
     answer = peewee.TextField(default="")
 
     class Meta:
-        indexes = ((("state", "due_at"), False), (("vendor", "order_ref"), False))
+        indexes = (
+            (("state", "due_at"), False),
+            (("vendor", "order_ref"), False),
+            (("kind", "created_at"), False),
+        )
 
 
 class MailedLicense(Table):
@@ -276,6 +280,7 @@ class MailedLicense(Table):
 
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
+    license_id: int
     license = peewee.ForeignKeyField(License)
     outbox = peewee.ForeignKeyField(Outbox)
 
@@ -331,11 +336,9 @@ def prepare(database: Database) -> None:
     found = _version(database)
     if found is None:
         database.create_tables(TABLES)
-        with database.transaction():
-            found = SchemaVersion.select().first()
-            if found is None:
-                found = SchemaVersion.create(version=SCHEMA_VERSION)
-                WriterLock.create(id=1)
+        with database.transaction():  # two first starts meet here: the second waits for the first one's row
+            WriterLock.insert(id=1).on_conflict_ignore().execute()
+            found = SchemaVersion.select().first() or SchemaVersion.create(version=SCHEMA_VERSION)
     if found.version != SCHEMA_VERSION:
         raise ConfigurationError(
             f"The database has tables of version {found.version}, this qlmhook works with {SCHEMA_VERSION}."

@@ -107,7 +107,7 @@ def retry(row_id: int, now: datetime) -> models.Outbox:
     if row.state == "leased":
         raise QlmhookError(f"The outbox row {row_id} is being sent now.")
     row.state, row.due_at, row.created_at, row.leased_until, row.lease = "due", now, now, None, ""
-    row.done_at = None
+    row.done_at, row.attempts, row.last_error = None, 0, ""
     row.save()
     return row
 

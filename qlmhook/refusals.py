@@ -20,6 +20,14 @@ class Refusals:
         with self._lock:
             self._counts[reason] += 1
 
+    def lock(self) -> None:
+        """Keep every other thread out until `unlock`."""
+        self._lock.acquire()
+
+    def unlock(self) -> None:
+        """Let the others go on."""
+        self._lock.release()
+
     def store(self) -> None:
         """Add what was counted since the last time to the database; raises Unavailable, and loses nothing then."""
         with self._lock:

@@ -39,6 +39,16 @@ class Service:
     refusals: Refusals
     clock: Clock
 
+    def hold_still(self) -> None:
+        """Before a fork: let no thread hold a lock that the child would inherit for ever."""
+        self.database.lock()
+        self.refusals.lock()
+
+    def go_on(self) -> None:
+        """After a fork, on both sides."""
+        self.refusals.unlock()
+        self.database.unlock()
+
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock = utc_now) -> Self:
         """Load the plugins and prepare the database; raises ConfigurationError, Unavailable."""

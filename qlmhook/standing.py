@@ -5,7 +5,6 @@ from datetime import datetime
 
 from qlmhook.events import EventKind
 from qlmhook.history import Fact
-from qlmhook.rules import Effect, Policy, effect_of
 from qlmhook.terms import FOREVER
 
 
@@ -33,8 +32,8 @@ def revoked(cause: Fact, facts: list[Fact]) -> Bar:
     """Why a license is revoked: a dispute is lost, or every purchase that it stands for is undone."""
     order_ref, kind = cause.event.order_ref, cause.event.kind
     if kind is EventKind.CHARGEBACK_LOST:
-        return bar(f"The chargeback of order {order_ref} is lost.", cause, facts)
-    return bar(f"Order {order_ref} is {kind.value}.", cause, facts)
+        return _bar(f"The chargeback of order {order_ref} is lost.", cause, facts)
+    return _bar(f"Order {order_ref} is {kind.value}.", cause, facts)
 
 
 def disputes(facts: list[Fact]) -> list[Bar]:
@@ -42,9 +41,9 @@ def disputes(facts: list[Fact]) -> list[Bar]:
     opened: dict[str, datetime] = {}
     for fact in facts:
         order_ref = fact.event.order_ref
-        if effect(fact) is Effect.RESTORES:
+        if fact.event.kind is EventKind.CHARGEBACK_WON:
             opened.pop(order_ref, None)
-        elif effect(fact) is Effect.SUSPENDS:
+        elif fact.event.kind is EventKind.CHARGEBACK_OPENED:
             opened[order_ref] = min(fact.learned_at, opened.get(order_ref, fact.learned_at))
     return [
         Bar(why=f"The chargeback of order {order_ref} is open.", learned_at=learned_at)
@@ -52,11 +51,7 @@ def disputes(facts: list[Fact]) -> list[Bar]:
     ]
 
 
-def effect(fact: Fact) -> Effect:
-    return effect_of(fact.event.kind, Policy())
-
-
-def bar(why: str, cause: Fact, facts: list[Fact]) -> Bar:
+def _bar(why: str, cause: Fact, facts: list[Fact]) -> Bar:
     """A repeat of the cause is no news: it was learned when it first came."""
     same = [
         fact.learned_at

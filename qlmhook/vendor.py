@@ -87,7 +87,7 @@ class Vendor(ABC):
     content_types: ClassVar[tuple[str, ...]] = (FORM,)
     """What the vendor posts; everything else is answered with 415."""
     signature_fields: ClassVar[frozenset[str]] = frozenset()
-    """Form fields that are signatures: a listing of the notification leaves them out."""
+    """Form fields that are signatures: no part of what is said, when repeats are recognized and in listings."""
     published_sources: ClassVar[tuple[str, ...]] = ()
     """The networks that the shop says it posts from, for the setting `sources = ["published"]`."""
     timezone: tzinfo = UTC

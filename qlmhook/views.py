@@ -88,7 +88,7 @@ def webhook() -> Response:
         content_type=content_type,
         body=body,
         fields=parse_form(body) if content_type == FORM else (),
-        headers=dict(request.headers),
+        headers={name: value for name, value in request.headers.items() if name != "Authorization"},
         arguments=arguments,
         received_at=service().clock(),
     )
@@ -113,7 +113,7 @@ def health() -> Response:
 
 
 def readiness() -> Response:
-    """The database can be written to, and an outbox worker is alive."""
+    """The database takes a writer, and an outbox worker is alive."""
     now = service().clock()
     with service().database.transaction():
         alive = models.Heartbeat.select().where(models.Heartbeat.at > now - ALIVE_FOR).exists()

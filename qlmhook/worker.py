@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from datetime import timedelta
 
 from qlmhook.delivery import POLL_SECONDS, Delivery
@@ -23,6 +24,7 @@ class Worker:
         self._refusals = refusals
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = threading.Event()
+        self._next_beat = 0.0
         self._thread = threading.Thread(target=self.run, name="qlmhook-outbox", daemon=True)
 
     def start(self) -> None:
@@ -41,18 +43,21 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop`; a database that is away is waited for."""
-        next_beat = 0.0
         while not self._stopping.is_set():
             try:
-                if next_beat <= 0:
-                    self._delivery.beat(self._name)
-                    self._refusals.store()
-                    next_beat = HEARTBEAT_EVERY.total_seconds()
-                self._delivery.work_off()
+                self._beat_if_due()
+                if self._delivery.deliver_next():
+                    continue
             except Unavailable as error:
                 logger.warning("The outbox waits: %s", error)
             except Exception:
                 logger.exception("The outbox worker met an error and goes on")
             self._stopping.wait(POLL_SECONDS)
-            next_beat -= POLL_SECONDS
         self._delivery.close()
+
+    def _beat_if_due(self) -> None:
+        if time.monotonic() < self._next_beat:
+            return
+        self._delivery.beat(self._name)
+        self._refusals.store()
+        self._next_beat = time.monotonic() + HEARTBEAT_EVERY.total_seconds()

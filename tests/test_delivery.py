@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from qlmhook import mappings, models, outbox
+from qlmhook.delivery import ALIVE_FOR
 from qlmhook.worker import Worker
 from tests.avangate.orders import Line, Order
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
@@ -492,13 +493,13 @@ def test_a_beating_worker_is_known_and_a_silent_one_is_forgotten(shop: Shop) -> 
 
     start = shop.clock()
     shop.service.delivery.beat("one")
-    shop.clock.now += MINUTE
+    shop.clock.now += ALIVE_FOR
     shop.service.delivery.beat("two")
-    assert workers() == {"one": start, "two": start + MINUTE}
+    assert workers() == {"one": start, "two": start + ALIVE_FOR}
 
     shop.clock.now += timedelta(seconds=1)
     shop.service.delivery.beat("two")
-    assert workers() == {"two": start + MINUTE + timedelta(seconds=1)}
+    assert workers() == {"two": start + ALIVE_FOR + timedelta(seconds=1)}
 
 
 def test_a_worker_delivers_until_it_is_stopped(shop: Shop, mail_server: KeepingServer) -> None:

@@ -230,7 +230,7 @@ def with_rows_that_were_given_up(installation: Installation) -> None:
 
 
 def with_a_worker_that_fell_silent(installation: Installation) -> None:
-    installation.beat_at(datetime.now(UTC) - timedelta(seconds=61))
+    installation.beat_at(datetime.now(UTC) - timedelta(seconds=181))
 
 
 _NO_KEY = "vendor avangate: no key, everything is refused"

@@ -19,6 +19,9 @@ _OFFSET = re.compile(r"(?:GMT|UTC)(?:(?P<sign>[+-])(?P<hours>[0-9]{1,2})(?::?(?P
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}:[0-9]{2})?")
 
 
+END_OF_DAY = time(23, 59, 59)
+
+
 @dataclass(frozen=True)
 class Form:
     """The fields of a notification by name; an array's name is kept without its brackets."""
@@ -59,14 +62,19 @@ def _shown(name: str) -> str:
 class WallTime(fields.Field[datetime | None]):
     """A date of 2Checkout's, in the account's wall time: "" and 0000-00-00 mean none.
 
-    A date without a time means the end of that day. The year 9999 stands for "never" and passes as it is.
+    A date without a time means the end of that day, unless `day_means` says otherwise. The year 9999 stands for
+    "never" and passes as it is.
     """
 
+    def __init__(self, *, day_means: time = END_OF_DAY, **options: Any) -> None:
+        super().__init__(**options)
+        self._day_means = day_means
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> datetime | None:
-        return wall_time(_scalar(value))
+        return wall_time(_scalar(value), self._day_means)
 
 
-def wall_time(text: str) -> datetime | None:
+def wall_time(text: str, day_means: time = END_OF_DAY) -> datetime | None:
     """Parse `Y-m-d H:i:s` or `Y-m-d`; raises ValidationError for anything else."""
     if text == "":
         return None
@@ -78,7 +86,7 @@ def wall_time(text: str) -> datetime | None:
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValidationError(f"{text!r} is no date: {error}") from None
-    return parsed if " " in text else datetime.combine(parsed, time(23, 59, 59))
+    return parsed if " " in text else datetime.combine(parsed, day_means)
 
 
 def is_forever(date: datetime) -> bool:

@@ -22,7 +22,7 @@ from qlmhook_avangate.form import Form, Offset, WallTime, explain, is_forever, t
 
 # Source: 2Checkout, "IPN triggers"; the set is open, so an unknown status is acknowledged and nothing is done.
 # AUTHRECEIVED is before 2Checkout's approval, PAYMENT_AUTHORIZED after it. For products with "Fulfillment made
-# by you" COMPLETE comes only after our confirmation, so PAYMENT_AUTHORIZED must fulfil.
+# by you" COMPLETE comes only after our confirmation, so PAYMENT_AUTHORIZED must fulfill.
 STATUS_EVENTS = {
     "PAYMENT_AUTHORIZED": EventKind.PAID,
     "PAYMENT_RECEIVED": EventKind.PAID,
@@ -126,8 +126,11 @@ def parse(form: Form, zone: tzinfo) -> Message:
     _refuse_ragged_arrays(data)
 
     status = data["ORDERSTATUS"].strip().upper()
-    kind, note = _event_kind(status, data["FRAUD_STATUS"].upper(), data["CHARGEBACK_RESOLUTION"].upper())
+    chargeback = data["CHARGEBACK_RESOLUTION"].strip().upper()
+    kind, note = _event_kind(status, data["FRAUD_STATUS"].strip().upper(), chargeback)
     message = Message(kind="ipn", order_ref=data["REFNO"], order_status=status, merchant=data["VENDOR_CODE"], note=note)
+    if chargeback not in NO_CHARGEBACK and chargeback not in CHARGEBACK_EVENTS:
+        return replace(message, unclear=_UNCLEAR_CHARGEBACK.format(chargeback[:40]))
     if kind is None:
         return message
     event = _event(kind, note, data, form, zone)
@@ -148,6 +151,10 @@ def _refuse_ragged_arrays(data: Mapping[str, Any]) -> None:
             raise MalformedNotification(f"Arrays that belong together differ in length: {told}.")
 
 
+_UNCLEAR_CHARGEBACK = (
+    "CHARGEBACK_RESOLUTION is {!r}, which is not known. Look the order up in 2Checkout, do what there is to do by "
+    "hand, and close this with `qlmhook notification dismiss`."
+)
 _UNCLEAR_REFUND = (
     "A refund of the type {!r} does not say which lines it is for. Look the order up in 2Checkout, revoke what is to "
     "be revoked with `qlmhook license revoke`, and close this with `qlmhook notification dismiss`."

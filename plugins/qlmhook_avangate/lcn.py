@@ -5,8 +5,9 @@ newest says how things stand. DISPATCH_REASON looks as if it told what happened,
 page to page, so it decides nothing here.
 """
 
+import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, tzinfo
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
@@ -22,6 +23,9 @@ PAUSED = frozenset({"PAUSED"})
 EXPIRED = frozenset({"EXPIRED"})
 PAST_DUE = frozenset({"PASTDUE"})
 
+_SEPARATORS = str.maketrans("", "", " _-")
+
+_LIFETIME = validate.Regexp(r"(|0|1|no|yes)\Z", re.IGNORECASE)
 _FLAG = validate.OneOf(["", "0", "1"])
 
 
@@ -37,13 +41,13 @@ class LcnSchema(Schema):
     DATE_UPDATED = WallTime(load_default=None)
     TIMEZONE_OFFSET = Offset(load_default=None)
     LICENSE_PRODUCT = fields.String(load_default="", validate=validate.Regexp(r"[0-9]{0,20}\Z"))
-    LICENSE_LIFETIME = fields.String(load_default="0", validate=validate.OneOf(["", "0", "1", "NO", "YES"]))
-    STATUS = fields.String(load_default="", validate=validate.Regexp(r"[A-Za-z_ ]{0,40}\Z"))
+    LICENSE_LIFETIME = fields.String(load_default="0", validate=_LIFETIME)
+    STATUS = fields.String(load_default="", validate=validate.Regexp(r"[ -~]{0,40}\Z"))
     DISABLED = fields.String(load_default="0", validate=_FLAG)
     EXPIRED = fields.String(load_default="0", validate=_FLAG)
     TEST = fields.String(load_default="0", validate=_FLAG)
     LICENSE_GRACE_PERIOD = fields.String(load_default="0", validate=validate.Regexp(r"[0-9]{0,4}\Z"))
-    PAUSE_START_DATE = WallTime(load_default=None)
+    PAUSE_START_DATE = WallTime(load_default=None, day_means=time.min)
     PAUSE_END_DATE = WallTime(load_default=None)
     ORIGINAL_ORDER_REFERENCE = fields.String(load_default="", validate=validate.Regexp(r"[0-9]{0,20}\Z"))
     FIRST_NAME = fields.String(load_default="")
@@ -103,7 +107,7 @@ def parse(form: Form, zone: tzinfo, received_at: datetime) -> Message:
 
 def _item(data: Mapping[str, Any], zone: tzinfo) -> Item:
     end = data["EXPIRATION_DATE_TIME"] or data["EXPIRATION_DATE"]
-    lifetime = data["LICENSE_LIFETIME"] in ("1", "YES") or (end is not None and is_forever(end))
+    lifetime = data["LICENSE_LIFETIME"].upper() in ("1", "YES") or (end is not None and is_forever(end))
     return Item(
         line=data["LICENSE_CODE"],
         product_id=data["LICENSE_PRODUCT"],
@@ -114,22 +118,17 @@ def _item(data: Mapping[str, Any], zone: tzinfo) -> Item:
 
 
 def _standing(data: Mapping[str, Any], status: str, zone: tzinfo) -> Standing:
-    word = status.replace(" ", "").replace("_", "")
+    word = status.translate(_SEPARATORS)
     grace_days = int(data["LICENSE_GRACE_PERIOD"] or 0) if word in PAST_DUE else 0
     pause_end = data["PAUSE_END_DATE"]
     return Standing(
         stopped=data["DISABLED"] == "1" or word in STOPPED,
         paused=word in PAUSED,
-        paused_from=to_utc(_begin_of(data["PAUSE_START_DATE"]), zone) if data["PAUSE_START_DATE"] else None,
+        paused_from=to_utc(data["PAUSE_START_DATE"], zone) if data["PAUSE_START_DATE"] else None,
         paused_until=to_utc(pause_end, zone) if pause_end else None,
         expired=word in EXPIRED or (data["EXPIRED"] == "1" and not grace_days),
         grace_days=grace_days,
     )
-
-
-def _begin_of(date: datetime) -> datetime:
-    """A date without a time means the end of its day, but a pause begins with its day."""
-    return date - timedelta(hours=23, minutes=59, seconds=59) if date.strftime("%H%M%S") == "235959" else date
 
 
 def _customer(data: Mapping[str, Any]) -> Customer:
