@@ -156,7 +156,7 @@ class WriterLock(peewee.Model):
         table_name = "writer_lock"
 
 
-BUSY_SECONDS = 20
+BUSY_SECONDS = 10
 """Until then a writer must have its turn; the vendor is told to send again after that."""
 
 _AWAY = (peewee.OperationalError, peewee.InterfaceError)
@@ -176,15 +176,18 @@ def _open(url: str) -> peewee.Database:
                 "journal_mode": "wal",
                 "synchronous": "full",
                 "foreign_keys": 1,
-                "busy_timeout": 20_000,
+                "busy_timeout": 5_000,
             },
             "lock_type": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": 5,
         }
     try:
         database = connect(url, unquote_user=True, unquote_password=True, **options)  # type: ignore[no-untyped-call]
     except Exception as error:
-        raise ConfigurationError(f"database: the URL cannot be used: {type(error).__name__}.") from error
+        raise ConfigurationError(
+            f"database: the URL cannot be used ({type(error).__name__}); sqlite:///, postgresql:// or mysql:// is "
+            "meant, and the extra [postgres] or [mysql] must be installed."
+        ) from error
     assert isinstance(database, peewee.Database)
     return database
 

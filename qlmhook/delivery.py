@@ -65,9 +65,10 @@ class Delivery:
             return False
         try:
             answer = self._deliver(row)
-        except NotYet as reason:
-            with self._database.transaction():
-                outbox.postpone(row, str(reason), self._clock())
+        except NotYet:
+            with self._database.transaction():  # what it waited for may have come meanwhile
+                account = self._accounts.named(row.vendor)
+                outbox.postpone(row, confirmations.obstacle(account, row.order_ref), self._clock())
         except Exception as error:
             self._fail(row, error)
         else:

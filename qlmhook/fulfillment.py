@@ -121,7 +121,9 @@ class Fulfillment:
         for order_ref in settled.to_confirm & {event.order_ref for event in events if event.kind is EventKind.PAID}:
             confirmations.plan(account.name, order_ref, row, now=now)
         if events and not settled.done:
-            note = f"{note} There is no license that this changes.".lstrip()
+            paid = any(event.kind is EventKind.PAID for event in events)
+            nothing = "No line of the order gets a license." if paid else "There is no license that this changes."
+            note = f"{note} {nothing}".lstrip()
         self._conclude(account, row, done=settled.done, note=note, holds=holds, now=now)
         return settled
 

@@ -162,7 +162,7 @@ def outbox_row(row: models.Outbox) -> Row:
         "kind": row.kind,
         "state": row.state,
         "attempts": row.attempts,
-        "due_at": _time(row.due_at),
+        "due_at": _time(row.leased_until or row.due_at),
         "last_error": row.last_error,
         "answer": row.answer,
         "order_ref": row.order_ref,
@@ -206,9 +206,9 @@ def _mentions(text: str) -> Any:
     return found
 
 
-def _customer(customer: models.Customer | None) -> Row | None:
+def _customer(customer: models.Customer | None) -> Row:
     if customer is None:
-        return None
+        return dict.fromkeys(("full_name", *_CUSTOMER_PARTS), "")
     return {"full_name": customer.full_name, **{name: getattr(customer, name) for name in _CUSTOMER_PARTS}}
 
 

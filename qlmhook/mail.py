@@ -78,8 +78,10 @@ class _Connection(flask_mail.Connection):
     """One SMTP session."""
 
     mail: "_Mail"
+    started: float
 
     def configure_host(self) -> smtplib.SMTP | smtplib.SMTP_SSL:
+        self.started = time.monotonic()
         context = ssl.create_default_context()
         settings = self.mail.settings
         host: smtplib.SMTP
@@ -110,7 +112,6 @@ class _Connection(flask_mail.Connection):
         """Hand a mail to the server; raises DeliveryFailed unless it took it for the address in To."""
         assert self.host is not None
         host = self.host
-        started = time.monotonic()
         host.ehlo_or_helo_if_needed()
         beyond_ascii = host.has_extn("smtputf8")
         sender, recipient = envelope.sender, envelope.recipient
@@ -128,7 +129,7 @@ class _Connection(flask_mail.Connection):
             code, answer = host.rcpt(copy)
             if code >= 400:
                 logger.warning("The mail server refuses a copy of a mail: %s %s", code, _readable(answer))
-        if time.monotonic() - started > PATIENCE:
+        if time.monotonic() - self.started > PATIENCE:
             raise DeliveryFailed("The mail server is too slow: the mail was not handed over.")
         try:
             code, answer = host.data(email.as_bytes(policy=SMTPUTF8 if needs_utf8 else SMTP))

@@ -14,7 +14,7 @@ from typing import Any
 from qlmhook import models
 from qlmhook.errors import NotFound, QlmhookError
 
-LEASE = timedelta(minutes=15)
+LEASE = timedelta(minutes=5)
 """Longer than any delivery takes, so that no row is in two hands."""
 
 FIRST_DELAY = timedelta(minutes=1)
@@ -80,8 +80,9 @@ def finish(row: models.Outbox, now: datetime, *, answer: str = "") -> None:
 
 
 def postpone(row: models.Outbox, reason: str, now: datetime) -> None:
-    """Put a leased row back because its time has not come; that is no attempt."""
-    _conclude(row, state="due", due_at=now + FIRST_DELAY, attempts=row.attempts - 1, created_at=now, last_error=reason)
+    """Put a leased row back because its time has not come; that is no attempt. Without a reason it has come now."""
+    due_at = now + FIRST_DELAY if reason else now
+    _conclude(row, state="due", due_at=due_at, attempts=row.attempts - 1, created_at=now, last_error=reason)
 
 
 def fail(row: models.Outbox, error: str, *, permanent: bool, now: datetime) -> bool:

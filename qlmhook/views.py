@@ -1,5 +1,6 @@
 """HTTP in, HTTP out."""
 
+import contextlib
 import logging
 from collections.abc import Mapping
 
@@ -165,8 +166,10 @@ def _arguments() -> dict[str, str]:
 def _credentials(arguments: dict[str, str]) -> Credentials:
     """Take user and password out of the URL's arguments, or from HTTP Basic when the URL has neither."""
     user, password = arguments.pop("is_user", None), arguments.pop("is_pwd", None)
-    if user is None and password is None and request.authorization is not None:
-        user, password = request.authorization.username, request.authorization.password
+    if user is None and password is None:
+        with contextlib.suppress(ValueError):  # a header that is no Basic authorization
+            if request.authorization is not None:
+                user, password = request.authorization.username, request.authorization.password
     return Credentials(user=user or "", password=password or "")
 
 

@@ -64,13 +64,13 @@ def test_a_claim_leases_the_row_and_counts_the_attempt(shop: Shop) -> None:
 
     found = stored(shop, row)
     assert (found.state, found.attempts) == ("leased", 1)
-    assert found.leased_until == shop.clock() + timedelta(minutes=15)
+    assert found.leased_until == shop.clock() + outbox.LEASE
 
 
 def test_a_row_whose_lease_ran_out_is_taken_over(shop: Shop) -> None:
     add(shop, "x")
     first = claimed(shop)
-    shop.clock.now += timedelta(minutes=15) - timedelta(seconds=1)
+    shop.clock.now += outbox.LEASE - timedelta(seconds=1)
 
     assert claim(shop) is None
     shop.clock.now += timedelta(seconds=1)
@@ -82,7 +82,7 @@ def test_a_row_whose_lease_ran_out_is_taken_over(shop: Shop) -> None:
 def test_who_lost_the_lease_has_no_say_any_more(shop: Shop, late: str) -> None:
     add(shop, "x")
     first = claimed(shop)
-    shop.clock.now += timedelta(minutes=15)
+    shop.clock.now += outbox.LEASE
     second = claimed(shop)
 
     if late == "fail":
@@ -159,7 +159,7 @@ def test_whether_anything_is_due_is_told_without_claiming_it(shop: Shop) -> None
     assert due()
     claim(shop)
     assert not due()
-    shop.clock.now += timedelta(minutes=15)
+    shop.clock.now += outbox.LEASE
     assert due()
 
 

@@ -296,3 +296,17 @@ def test_neither_output_nor_answers_give_a_secret_away(configure: Configure, tmp
     for secret in (PASSWORD, KEY, basic(USER, PASSWORD)["Authorization"].removeprefix("Basic ")):
         assert secret not in printed
         assert not any(secret in text for text in said)
+
+
+@ON_ONE_ENGINE
+@pytest.mark.parametrize("header", ["Basic \xff!!", "Basic ====", "Basic", "Bearer x"])
+def test_an_authorization_that_is_none_is_refused(shop: Shop, header: str) -> None:
+    """And is nobody's fault but the sender's."""
+    answer = shop.client.post(
+        f"{URL}?is_vendor=avangate",
+        data=b"a=b",
+        content_type=FORM["Content-Type"],
+        environ_overrides={"HTTP_AUTHORIZATION": header},
+    )
+
+    assert answer.status_code == 401

@@ -55,6 +55,10 @@ LINE_ARRAYS = ("IPN_PID", "IPN_PNAME", "IPN_QTY", "IPN_PRICE", "IPN_TOTAL")
 LICENSE_ARRAYS = ("IPN_LICENSE_PROD", "IPN_LICENSE_REF", "IPN_LICENSE_EXP", "IPN_LICENSE_LIFETIME")
 
 
+_STAMP = "{input!r} is no date of the form 20260131120000"
+_NUMBER = "{input!r} is no number of up to 20 digits"
+
+
 class _Elements(fields.List[str]):
     """An array field, one element per order line; absent means empty."""
 
@@ -68,11 +72,11 @@ class IpnSchema(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    REFNO = fields.String(required=True, validate=validate.Regexp(r"[0-9]{1,20}\Z"))
+    REFNO = fields.String(required=True, validate=validate.Regexp(r"[0-9]{1,20}\Z", error=_NUMBER))
     ORDERSTATUS = fields.String(required=True, validate=validate.Regexp(r"[ -~]{1,64}\Z"))
-    IPN_DATE = fields.String(required=True, validate=validate.Regexp(r"[0-9]{14}\Z"))
+    IPN_DATE = fields.String(required=True, validate=validate.Regexp(r"[0-9]{14}\Z", error=_STAMP))
     IPN_PID = fields.List(
-        fields.String(validate=validate.Regexp(r"[0-9]{1,20}\Z")),
+        fields.String(validate=validate.Regexp(r"[0-9]{1,20}\Z", error=_NUMBER)),
         required=True,
         validate=validate.Length(1),
     )

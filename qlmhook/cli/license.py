@@ -40,7 +40,7 @@ def list_(
             limit=limit,
         )
     for row in rows if not as_json else []:
-        row["email"] = (row["customer"] or {}).get("email")
+        row["email"] = row["customer"]["email"]
     columns = ["key", "status", "product_name", "order_ref", "email", "activations", "expires_at"]
     print_rows(rows, columns, as_json=as_json)
 
