@@ -333,6 +333,13 @@ def _version(database: Database) -> SchemaVersion | None:
 
 def prepare(database: Database) -> None:
     """Create the tables if they are not there; raises ConfigurationError for those of another version."""
+    try:
+        _prepare(database)
+    finally:
+        database.close()  # a connection must not be inherited by a forked process
+
+
+def _prepare(database: Database) -> None:
     found = _version(database)
     if found is None:
         database.create_tables(TABLES)
@@ -343,4 +350,3 @@ def prepare(database: Database) -> None:
         raise ConfigurationError(
             f"The database has tables of version {found.version}, this qlmhook works with {SCHEMA_VERSION}."
         )
-    database.close()  # a connection must not be inherited by a forked process
