@@ -36,24 +36,26 @@ def of_license(license: models.License, order_ref: str, zone: tzinfo) -> Variabl
         "Quantity": str(license.quantity),
         "Properties": license.product_properties,
     }
-    contact = {
-        "FullName": "full_name",
-        "Email": "email",
-        "Company": "company",
-        "OrganizationName": "company",
-        "Phone": "phone",
-        "Fax": "fax",
-        "Address1": "address1",
-        "Address2": "address2",
-        "City": "city",
-        "State": "state",
-        "Zip": "zip",
-        "Country": "country",
-    }
-    values.update({name: getattr(customer, column) if customer else "" for name, column in contact.items()})
+    values.update({name: getattr(customer, column) if customer else "" for name, column in _CONTACT.items()})
     values.update(dict.fromkeys(_NEVER_FILLED, ""))
     return values
 
+
+_CONTACT = {
+    "FullName": "full_name",
+    "Email": "email",
+    "Company": "company",
+    "OrganizationName": "company",
+    "Phone": "phone",
+    "Fax": "fax",
+    "Address1": "address1",
+    "Address2": "address2",
+    "City": "city",
+    "State": "state",
+    "Zip": "zip",
+    "Country": "country",
+}
+"""Variables about the customer, and the column that fills each."""
 
 _NEVER_FILLED = (
     "ComputerKey",
