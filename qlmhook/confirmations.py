@@ -1,52 +1,64 @@
 """Confirmations: telling the shop that an order is fulfilled, once it is, and not before."""
 
 from collections.abc import Collection
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from qlmhook import history, licenses, mailing, mappings, models, outbox
+from qlmhook import history, mailing, mappings, models, outbox
+from qlmhook.assessment import Matter, assess
+from qlmhook.entitlement import Entitlement
 from qlmhook.events import EventKind, Item
-from qlmhook.history import Subject
+from qlmhook.purchases import Purchase
 from qlmhook.registry import Account
-from qlmhook.terms import Terms
 
 KIND = "idn"
 
+PATIENCE = timedelta(days=1)
+"""The operator is told of a confirmation that has waited for longer."""
 
-def plan(vendor: str, order_ref: str, notification: models.Notification, *, now: datetime) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class Obstacle:
+    """What keeps an order from being confirmed; `final` when waiting is no use."""
+
+    why: str
+    final: bool = False
+
+
+def plan(vendor: str, order_ref: str, notification_id: int, *, now: datetime) -> None:
     """Write the order's one confirmation; it goes out when nothing stands in its way."""
     if _of_order(vendor, order_ref) is None:
-        payload = {"notification": notification.id}
+        payload = {"notification": notification_id}
         outbox.add(KIND, payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
 
 
-def obstacle(account: Account, order_ref: str) -> str:
-    """Return what keeps an order from being confirmed, or nothing.
+def obstacle(account: Account, order_ref: str) -> Obstacle | None:
+    """Return what keeps an order from being confirmed.
 
-    Every line that asks for it must have its licenses, and their mail must have been taken by the mail server,
-    unless it was sold without one. A line that is held may be one of them.
+    Every line that asks for it must have its licenses, and the mails with them must have been taken by the mail
+    server, as far as any are due. A line that is held may be one of them.
     """
     holds = models.Hold.select().where(models.Hold.vendor == account.name, models.Hold.order_ref == order_ref)
     if (hold := holds.first()) is not None:
-        return f"The order is held: {hold.reason}"
-    sold = licenses.fulfilled_lines(account.name, [order_ref])
-    mailed = mailing.gone_out(account.name, order_ref)
-    for line, (subject, item) in _paid_lines(account.name, order_ref).items():
-        terms = mappings.terms_sold(sold[order_ref, line]) if (order_ref, line) in sold else None
-        if not (terms is not None and terms.confirm) and not mappings.asks_for_confirmation(account.name, item):
-            continue
-        issued = _licenses(subject, order_ref, line)
-        if terms is None or not issued:
-            return f"Line {line} has no license yet."
-        for license in issued:
-            if license.revoked_at is not None:
-                return f"The license of line {line} is revoked."
-            if license.id not in mailed and _waits_for_mail(license, subject, order_ref, terms):
-                return f"The mail with the license of line {line} has not gone out yet."
-    return ""
+        return Obstacle(why=f"The order is held: {hold.reason}")
+    by_hand = mailing.sent_by_hand(account.name, order_ref)
+    for matter in assess(account, history.about(account.name, order_refs=[order_ref])):
+        purchases = {purchase.place: purchase for purchase in matter.entitlement.every} if matter.entitlement else {}
+        for line, item in _paid_lines(matter, order_ref).items():
+            purchase = purchases.get((order_ref, line))
+            asked = purchase is not None and purchase.terms.confirm
+            if not asked and not mappings.asks_for_confirmation(account.name, item):
+                continue
+            found = _obstacle_of_line(matter, line, purchase, by_hand)
+            if found is not None:
+                return found
+    return None
 
 
 def nudge(vendor: str, order_ref: str, now: datetime) -> None:
     """Let the order's confirmation be looked at again at once: something about the order has changed."""
+    if not order_ref:
+        return
     table = models.Outbox
     waiting = (table.kind == KIND) & (table.state == "due") & (table.attempts == 0)
     table.update(due_at=now).where(waiting, table.vendor == vendor, table.order_ref == order_ref).execute()
@@ -64,42 +76,44 @@ def _of_order(vendor: str, order_ref: str) -> models.Outbox | None:
     return table.get_or_none(table.kind == KIND, table.vendor == vendor, table.order_ref == order_ref)
 
 
-def _paid_lines(vendor: str, order_ref: str) -> dict[str, tuple[Subject, Item]]:
-    facts = sorted(history.of_order(vendor, order_ref), key=lambda fact: fact.age)
-    owners = history.owners(vendor, facts)
+def _paid_lines(matter: Matter, order_ref: str) -> dict[str, Item]:
     return {
-        fact.item.line: (owners[order_ref, fact.item.line], fact.item)
-        for fact in facts
-        if fact.event.kind is EventKind.PAID and fact.item is not None
+        fact.item.line: fact.item
+        for fact in sorted(matter.facts, key=lambda fact: fact.age)
+        if fact.event.kind is EventKind.PAID and fact.event.order_ref == order_ref and fact.item is not None
     }
 
 
-def _licenses(subject: Subject, order_ref: str, line: str) -> list[models.License]:
-    table = models.License
-    if subject.subscription_ref:
-        wanted = table.subscription_ref == subject.subscription_ref
-    else:
-        wanted = (table.order_ref == order_ref) & (table.line == line)
-    return list(table.select().where(table.vendor == subject.vendor, wanted))
+def _obstacle_of_line(matter: Matter, line: str, purchase: Purchase | None, by_hand: set[int]) -> Obstacle | None:
+    entitlement = matter.entitlement
+    if purchase is None or entitlement is None:
+        return Obstacle(why=f"Line {line} was taken back or dismissed: it gets no license.", final=True)
+    if not purchase.counts:
+        return Obstacle(why=purchase.undone[0].why, final=True)
+    if any(unit not in matter.licenses for unit in range(1, purchase.units + 1)):
+        return Obstacle(why=f"Line {line} has no license yet.")
+    licenses = [matter.licenses[unit] for unit in range(1, purchase.units + 1)]
+    usable = [license for license in licenses if license.revoked_at is None]
+    if not usable:
+        return Obstacle(why=f"The license of line {line} is revoked. {licenses[0].barred_why}")
+    if _waits_for_mail(entitlement, purchase, usable, by_hand):
+        return Obstacle(why=f"The mail with the license of line {line} has not gone out yet.")
+    return None
 
 
-def _waits_for_mail(license: models.License, subject: Subject, order_ref: str, terms: Terms) -> bool:
+def _waits_for_mail(
+    entitlement: Entitlement, purchase: Purchase, licenses: list[models.License], by_hand: set[int]
+) -> bool:
     """Tell whether a mail that has not gone out is still to come.
 
     A late message about an order that a newer one has overtaken is not mailed: the newer one's mail counts then.
     """
-    if mailing.is_planned(license, order_ref):
-        return True
-    if not terms.mail_template(renewal=license.order_ref != order_ref):
-        return False
-    newer = _orders_after(subject, order_ref)
-    return not any(license.id in mailing.gone_out(license.vendor, other) for other in newer)
-
-
-def _orders_after(subject: Subject, order_ref: str) -> set[str]:
-    placed: dict[str, datetime] = {}
-    for fact in history.of_subjects(subject.vendor, [subject])[subject]:
-        if fact.event.kind is EventKind.PAID:
-            earliest = placed.get(fact.event.order_ref, fact.event.placed_at)
-            placed[fact.event.order_ref] = min(earliest, fact.event.placed_at)
-    return {other for other, at in placed.items() if at > placed[order_ref]}
+    grants = [entitlement.grants[license.unit - 1] for license in licenses]
+    mails = mailing.planned(licenses, {purchase.order_ref, *(grant.purchase.order_ref for grant in grants)})
+    for license, grant in zip(licenses, grants, strict=True):
+        gone_out = mails.get((license.id, purchase.order_ref), mails.get((license.id, grant.purchase.order_ref)))
+        if gone_out is None:
+            gone_out = not mailing.template_for(entitlement, grant)  # nothing was written: is a mail still due?
+        if not gone_out and license.id not in by_hand:
+            return True
+    return False

@@ -2,12 +2,12 @@
 
 from datetime import date, datetime
 
-from qlmhook import licenses, models
+from qlmhook import history, licenses, models
+from qlmhook.audit import Cause
 from qlmhook.database import Database
 from qlmhook.errors import QlmhookError
 from qlmhook.fulfillment import Fulfillment
 from qlmhook.intake import Clock
-from qlmhook.licenses import Cause
 from qlmhook.registry import Accounts
 from qlmhook.terms import end_of_day
 
@@ -36,12 +36,18 @@ class Decisions:
             before = licenses.find(key)
             self._refuse_idle(before, action)
             end = self._end(before, until) if until else None
-            cause = Cause(actor=f"operator {operator}"[:128], at=self._clock(), why=why or action)
+            about = history.about(
+                before.vendor, order_refs=[before.order_ref], subscription_refs=[before.subscription_ref]
+            )
+            learned = [fact.learned_at for facts in about.values() for fact in facts]
+            # what is known already was known before the decision, even if the clock was set back meanwhile
+            now = max([self._clock(), *learned])
+            cause = Cause(actor=f"operator {operator}"[:128], at=now, why=why or action)
             decision = models.Decision.create(license=before, at=cause.at, action=action, until=end, why=why)
             after = licenses.carry_out(decision, cause)
             if action == "reinstate":  # its mail may have waited for this
                 account = self._accounts.named(before.vendor)
-                self._fulfillment.settle(account, [licenses.subject_of(before)], cause)
+                self._fulfillment.settle(account, about, cause)
                 after = models.License.get_by_id(before.id)
         return before, after
 

@@ -66,9 +66,7 @@ class Delivery:
         try:
             answer = self._deliver(row)
         except NotYet:
-            with self._database.transaction():  # what it waited for may have come meanwhile
-                account = self._accounts.named(row.vendor)
-                outbox.postpone(row, confirmations.obstacle(account, row.order_ref), self._clock())
+            self._postpone(row)
         except Exception as error:
             self._fail(row, error)
         else:
@@ -96,11 +94,30 @@ class Delivery:
         }
         return deliver[row.kind](row)
 
+    def _postpone(self, row: models.Outbox) -> None:
+        now = self._clock()
+        with self._database.transaction():  # what it waited for may have come meanwhile
+            obstacle = confirmations.obstacle(self._accounts.named(row.vendor), row.order_ref)
+            outbox.postpone(row, obstacle.why if obstacle else "", now)
+            if obstacle and now - row.created_at > confirmations.PATIENCE:
+                self._alerts.alert(
+                    subject=f"Order {row.order_ref}: the confirmation waits since {row.created_at:%Y-%m-%d}",
+                    text=f"{obstacle.why} Until then the shop is not told that the order is fulfilled: see "
+                    f"`qlmhook outbox list --order {row.order_ref}`.",
+                    now=now,
+                    once=True,
+                )
+
     def _confirm(self, row: models.Outbox) -> str:
         account = self._accounts.named(row.vendor)
         with self._database.reading():
-            if obstacle := confirmations.obstacle(account, row.order_ref):
-                raise NotYet(obstacle)
+            obstacle = confirmations.obstacle(account, row.order_ref)
+            if obstacle is not None and obstacle.final:
+                raise DeliveryFailed(
+                    f"{obstacle.why} The shop is not told that the order is fulfilled: settle it there.", permanent=True
+                )
+            if obstacle is not None:
+                raise NotYet(obstacle.why)
             notification = ledger.restore(ledger.get(outbox.payload_of(row)["notification"]))
         return account.vendor.confirm(notification, http.post_form, self._clock())
 

@@ -5,72 +5,30 @@ makes repeats, late messages and any order of arrival end in the same licenses. 
 stands in rules.py.
 """
 
-import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from qlmhook import standing
+from qlmhook import purchases, standing
 from qlmhook.errors import Held
-from qlmhook.events import NAMING_CUSTOMERS, Customer, EventKind, Item
-from qlmhook.history import Fact
-from qlmhook.rules import Effect, Policy, effect_of
+from qlmhook.events import Customer, EventKind
+from qlmhook.facts import Fact
+from qlmhook.history import address_key
+from qlmhook.purchases import Circumstances, Extension, Place, Purchase
 from qlmhook.standing import Bar
 from qlmhook.terms import FOREVER, Terms
-
-MAX_QUANTITY = 10_000
-MAX_KEYS = 1_000
-"""More units, or keys, than this in one line are looked at by a person first."""
-
-Place = tuple[str, str]
-"""An order's reference and the name of a line in it."""
-
-TermsFor = Callable[[Place, Item], Terms | None]
-"""Returns a line's terms, or None for a product that gets no license; raises Held without a usable mapping."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Purchase:
-    """One paid line of one order, put together from every message about it.
-
-    `told_at` is when the vendor last spoke of it. `terms` are those it was sold by; `product_terms` those of the
-    purchase that its product was bought with first, for a renewal only moves the end.
-    Source: QLM, "Subscription workflow when integrated with an e-commerce provider".
-    """
-
-    order_ref: str
-    line: str
-    placed_at: datetime
-    first_told_at: datetime
-    told_at: datetime
-    test: bool
-    item: Item
-    expires_at: datetime | None
-    terms: Terms
-    product_terms: Terms
-
-    @property
-    def place(self) -> Place:
-        """Which line of which order it is."""
-        return self.order_ref, self.line
-
-    @property
-    def units(self) -> int:
-        """How many keys it stands for."""
-        return 1 if self.product_terms.one_key else self.item.quantity
-
-    @property
-    def product(self) -> tuple[str, tuple[str, ...]]:
-        """What was bought; a renewal buys the same again."""
-        return self.item.product_id, self.item.options
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What one license should be; `purchase` is the newest of those that it stands for."""
+    """What one license should be.
+
+    `purchase` is the newest of those that it stands for; `renewal` tells that an earlier order bought it first.
+    """
 
     unit: int
     purchase: Purchase
+    renewal: bool
     license_model: str
     expires_at: datetime | None
     maintenance_until: datetime | None
@@ -86,24 +44,21 @@ class Grant:
         """Activations of the key. Source: QLM, "How to issue activation keys with multiple activations"."""
         if not self.terms.one_key:
             return self.terms.activations_per_unit
-        return self.purchase.item.quantity * self.terms.activations_per_unit + self.terms.additional_activations
+        return self.purchase.quantity * self.terms.activations_per_unit + self.terms.additional_activations
 
     @property
     def floating_seats(self) -> int:
         """Seats of the key: for each unit as many as the mapping says, at least one for a floating model."""
         floating_model = self.terms.license_model.endswith(("_floating", "_cloud"))
         per_unit = self.terms.seats_per_unit or int(floating_model)
-        return per_unit * (self.purchase.item.quantity if self.terms.one_key else 1)
+        return per_unit * (self.purchase.quantity if self.terms.one_key else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entitlement:
-    """What the facts about one subject add up to.
+    """What the facts about one subject add up to; `every` has its purchases, oldest first, undone ones too."""
 
-    `purchases` are those that count, oldest first, or all when none counts any more.
-    """
-
-    purchases: tuple[Purchase, ...]
+    every: tuple[Purchase, ...]
     grants: tuple[Grant, ...]
     customer: Customer
     suspended: tuple[Bar, ...]
@@ -111,24 +66,19 @@ class Entitlement:
     grace_days: int
 
     @property
+    def purchases(self) -> tuple[Purchase, ...]:
+        """The purchases that count, or all when none counts any more."""
+        return tuple(purchase for purchase in self.every if purchase.counts) or self.every
+
+    @property
     def first(self) -> Purchase:
         """The purchase that began it."""
-        return self.purchases[0]
+        return self.every[0]
 
     @property
     def last(self) -> Purchase:
-        """The newest purchase."""
+        """The newest purchase that counts."""
         return self.purchases[-1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Circumstances:
-    """What the facts are judged by: the mappings, where days end, the operator's choice, what is issued already."""
-
-    terms_for: TermsFor
-    zone: tzinfo
-    policy: Policy
-    fulfilled: Collection[Place]
 
 
 def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitlement | None, list[Held]]:
@@ -136,37 +86,40 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
 
     A purchase that is held, until a person mends the cause or a message arrives, does not count; the others do.
     """
-    facts = sorted(facts, key=lambda fact: fact.age)
-    paid = [fact for fact in facts if fact.event.kind is EventKind.PAID]
-    undone = _undone(facts, circumstances)
+    facts = sorted(_without_dismissed(facts, circumstances.fulfilled), key=lambda fact: fact.age)
+    undone = purchases.undone(facts, circumstances)
     waiting = list(_what_waits(facts, undone))
-    if not paid:
-        return None, waiting
     subscription = standing.newest(facts, EventKind.SUBSCRIPTION)
-    every, holds = _purchases(paid, undone, subscription, circumstances)
+    bought, holds = purchases.of(facts, undone, circumstances)
+    every = []
+    for purchase in bought:
+        hold = _without_end(purchase, subscription, circumstances.zone)
+        holds += [hold] if hold else []
+        every += [] if hold else [purchase]
     if not every:
         return None, waiting + holds
-    counting = [purchase for purchase in every if purchase.place not in undone]
-    lost = [fact for fact in facts if fact.event.kind is EventKind.CHARGEBACK_LOST]
-    grants = []
-    for unit in range(1, max(purchase.units for purchase in every) + 1):
-        covering = [purchase for purchase in counting if purchase.units >= unit]
-        gone = [purchase for purchase in every if purchase.units >= unit] if not covering else []
-        causes = [*lost, *(undone[purchase.place] for purchase in gone[-1:])]
-        revoked = tuple(standing.revoked(cause, facts) for cause in causes)
-        grants.append(_grant(unit, covering or gone, subscription, revoked, circumstances.zone))
-    purchases = counting or every
-    overtaken = subscription is None or any(p.first_told_at > subscription.event.at for p in purchases)
+    counting = [purchase for purchase in every if purchase.counts] or every
+    overtaken = subscription is None or any(purchase.paid_at > subscription.event.at for purchase in counting)
     current = None if overtaken else subscription
+    units = range(1, max(purchase.sold_units for purchase in every) + 1)
     entitlement = Entitlement(
-        purchases=tuple(purchases),
-        grants=tuple(grants),
+        every=tuple(every),
+        grants=tuple(_grant(unit, every, subscription, circumstances) for unit in units),
         customer=_customer(facts),
-        suspended=tuple(standing.disputes(facts) + standing.stops_and_pauses(current)),
+        suspended=tuple(standing.open_disputes(facts) + standing.stops_and_pauses(current)),
         ended_at=standing.ended_at(current),
         grace_days=standing.grace_days(current),
     )
     return entitlement, waiting + holds
+
+
+def _without_dismissed(facts: Iterable[Fact], fulfilled: Collection[Place]) -> Iterator[Fact]:
+    """What an operator closed without applying it does not take effect later either; what took effect before stays."""
+    for fact in facts:
+        place = (fact.event.order_ref, fact.item.line) if fact.item else None
+        takes = fact.event.kind in (EventKind.PAID, EventKind.UNDER_REVIEW, EventKind.SUBSCRIPTION)
+        if not (fact.dismissed and takes) or place in fulfilled:
+            yield fact
 
 
 def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Held]:
@@ -191,101 +144,63 @@ def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Held]:
         )
 
 
-def _undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, Fact]:
-    """Return the lines whose purchase counts no more, each with the fact that undid it."""
-    undone: dict[Place, Fact] = {}
-    for fact in facts:
-        if fact.item is None:
-            continue
-        place = fact.event.order_ref, fact.item.line
-        effect = effect_of(fact.event.kind, circumstances.policy)
-        if effect is Effect.UNDOES or (effect is Effect.RECORDED and place not in circumstances.fulfilled):
-            undone.setdefault(place, fact)
-    return undone
-
-
-def _purchases(
-    paid: list[Fact], undone: Collection[Place], subscription: Fact | None, circumstances: Circumstances
-) -> tuple[list[Purchase], list[Held]]:
-    """Return the purchases, oldest first, without those of products that get no license, and what is held."""
-    lines: dict[Place, list[Fact]] = {}
-    for fact in paid:
-        if fact.item is not None:
-            lines.setdefault((fact.event.order_ref, fact.item.line), []).append(fact)
-    purchases, holds = [], []
-    for place, facts in lines.items():
-        if place in undone and place not in circumstances.fulfilled:
-            continue  # undone before it was issued
-        try:
-            purchase = _purchase(place, facts, circumstances.terms_for)
-            if purchase is not None:
-                _refuse_without_end(purchase, subscription, circumstances.zone)
-                purchases.append(purchase)
-        except Held as hold:
-            hold.order_ref = place[0]
-            holds.append(hold)
-    purchases.sort(key=lambda p: (p.placed_at, len(p.order_ref), p.order_ref, p.line))
-    return list(itertools.accumulate(purchases, _sold_again)), holds
-
-
-def _sold_again(previous: Purchase, purchase: Purchase) -> Purchase:
-    if purchase.product != previous.product:
-        return purchase
-    return replace(purchase, product_terms=previous.product_terms)
-
-
-def _purchase(place: Place, facts: list[Fact], terms_for: TermsFor) -> Purchase | None:
-    """Put together what several messages told about one line: the newest counts, date and quantity only grow."""
-    items = [fact.item for fact in facts if fact.item is not None]
-    item = next((item for item in reversed(items) if not item.problem), items[-1])
-    terms = terms_for(place, item)
-    if terms is None:
-        return None
-    order_ref, line = place
-    if item.problem:
-        raise Held(f"Line {line}: {item.problem}", subject=f"order {order_ref}")
-    item = replace(item, quantity=max(item.quantity for item in items))
-    limit = MAX_QUANTITY if terms.one_key else MAX_KEYS
-    if item.quantity > limit:
-        raise Held(f"Line {line}: the quantity {item.quantity} is over {limit}.", subject=f"order {order_ref}")
-    dates = [item.expires_at for item in items if item.expires_at is not None]
-    return Purchase(
-        order_ref=order_ref,
-        line=line,
-        placed_at=min(fact.event.placed_at for fact in facts),
-        first_told_at=facts[0].event.at,
-        told_at=facts[-1].event.at,
-        test=facts[-1].event.test,
-        item=item,
-        expires_at=FOREVER if any(item.lifetime for item in items) else max(dates, default=None),
-        terms=terms,
-        product_terms=terms,
-    )
-
-
-def _grant(
-    unit: int, covering: list[Purchase], subscription: Fact | None, revoked: tuple[Bar, ...], zone: tzinfo
-) -> Grant:
+def _grant(unit: int, every: list[Purchase], subscription: Fact | None, circumstances: Circumstances) -> Grant:
     """Work out one license from the purchases that have this many units: each extends it, none shortens it.
 
-    What the vendor says of the subscription stands for the purchases that it last spoke of before.
+    What the vendor says of the subscription stands for the purchases that were paid before it was said.
     """
-    end = standing.subscription_end(subscription)
+    zone = circumstances.zone
+    sold = [purchase for purchase in every if purchase.sold_units >= unit]
+    covering = [purchase for purchase in sold if purchase.counts and purchase.units >= unit]
+    undone = sold[-1].undone if not covering else ()
+    extensions = circumstances.extensions.get(unit, ())
+    end = _told_end(subscription, every, covering, extensions, zone)
     known_until = subscription.event.at if subscription is not None and end is not None else None
     maintenance: datetime | None = None
-    for purchase in covering:
-        if known_until is None or purchase.told_at > known_until:
-            end = max(filter(None, (end, _end(purchase, end, zone))))
+    for purchase in covering or sold:
+        if known_until is None or purchase.paid_at > known_until:
+            end = _longer(end, purchase, extensions, zone)
         maintenance = _maintenance(purchase, maintenance, end, zone)
-    last = covering[-1]
+    last = (covering or sold)[-1]
     return Grant(
         unit=unit,
         purchase=last,
+        renewal=sold[0].order_ref != last.order_ref,
         license_model=last.product_terms.license_model or ("permanent" if end == FOREVER else "subscription"),
         expires_at=None if end == FOREVER else end,
         maintenance_until=maintenance,
-        revoked=revoked,
+        revoked=tuple(Bar(why=undoing.why, learned_at=undoing.learned_at) for undoing in undone),
     )
+
+
+def _told_end(
+    subscription: Fact | None,
+    every: Sequence[Purchase],
+    covering: Sequence[Purchase],
+    extensions: Sequence[Extension],
+    zone: tzinfo,
+) -> datetime | None:
+    """Return the end that the vendor told of the subscription.
+
+    If a purchase was undone afterwards, its part of that end went with it.
+    """
+    told = standing.subscription_end(subscription)
+    if told is None or subscription is None or not covering:
+        return told
+    gone = [undoing for purchase in every if not purchase.counts for undoing in purchase.undone]
+    if not any(undoing.cause.age > subscription.age for undoing in gone):
+        return told
+    left: datetime | None = None
+    for purchase in covering:
+        left = _longer(left, purchase, extensions, zone)
+    return min(told, left or told)
+
+
+def _longer(end: datetime | None, purchase: Purchase, extensions: Sequence[Extension], zone: tzinfo) -> datetime | None:
+    """Return the end with one purchase more; days are added to what an operator granted before, too."""
+    before = [until for decided_at, until in extensions if decided_at <= purchase.learned_at]
+    start = max([end, *before]) if end is not None else None
+    return max(filter(None, (end, _end(purchase, start, zone))))
 
 
 def _end(purchase: Purchase, previous: datetime | None, zone: tzinfo) -> datetime:
@@ -304,18 +219,21 @@ def _end(purchase: Purchase, previous: datetime | None, zone: tzinfo) -> datetim
     return end or FOREVER
 
 
-def _refuse_without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) -> None:
+def _without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) -> Held | None:
     """A subscription or trial that nobody says the end of is never issued without one."""
     known = (
         purchase.expires_at or purchase.terms.end(purchase.placed_at, zone) or standing.subscription_end(subscription)
     )
-    if known is None and purchase.terms.license_model.startswith(("subscription", "trial")):
-        raise Held(
-            f"Product {purchase.item.product_id} is licensed as {purchase.terms.license_model}, but neither the "
-            "notification nor its mapping says when it ends. Make the shop send the date, or add is_expduration "
-            "to the mapping.",
-            subject=f"product {purchase.item.product_id}",
-        )
+    if known is not None or not purchase.terms.license_model.startswith(("subscription", "trial")):
+        return None
+    hold = Held(
+        f"Product {purchase.item.product_id} is licensed as {purchase.terms.license_model}, but neither the "
+        "notification nor its mapping says when it ends. Make the shop send the date, or add is_expduration "
+        "to the mapping.",
+        subject=f"product {purchase.item.product_id}",
+    )
+    hold.order_ref = purchase.order_ref
+    return hold
 
 
 def _maintenance(purchase: Purchase, previous: datetime | None, end: datetime | None, zone: tzinfo) -> datetime | None:
@@ -329,6 +247,6 @@ def _maintenance(purchase: Purchase, previous: datetime | None, end: datetime | 
 
 
 def _customer(facts: list[Fact]) -> Customer:
-    """Return the newest customer with an address, else the newest."""
-    told = [fact.event.customer for fact in facts if fact.event.kind in NAMING_CUSTOMERS]
-    return next((customer for customer in reversed(told) if customer.email), told[-1])
+    """Return the customer who was named last with an address that can be mailed to, else the last one."""
+    named = standing.namings(facts)
+    return next((customer for customer in reversed(named) if address_key(customer.email)), named[-1])

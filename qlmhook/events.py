@@ -55,8 +55,8 @@ class Item:
     """One line of an order, or a subscription.
 
     `line` names the line within its order, the same in every message about that order; of a subscription it is
-    the reference. `problem` is a sentence when the vendor's data for this line cannot be understood: the line is
-    held with it.
+    the reference. `undone_quantity` is how many units an event that takes money back is about, None for all.
+    `problem` is a sentence when the vendor's data for this line cannot be understood: the line is held with it.
     """
 
     line: str
@@ -67,6 +67,7 @@ class Item:
     expires_at: datetime | None = None
     lifetime: bool = False
     options: tuple[str, ...] = ()
+    undone_quantity: int | None = None
     problem: str = ""
 
 
@@ -90,18 +91,24 @@ class Standing:
 class Event:
     """One thing that happened to the lines of an order, or to a subscription.
 
-    `at` is when the vendor made the message, `placed_at` when the customer bought; both are aware.
+    `at` is when the vendor made the message, `placed_at` when the customer bought, `paid_at` when the customer paid:
+    the same in every message about a payment, for a payment is news once. All are aware. `sequence` tells which of
+    two messages of one second the vendor made later. Without items an event about money is about the whole order.
+    `detail` tells two refunds of the same lines apart, such as by their amounts.
     """
 
     kind: EventKind
     order_ref: str
     at: datetime
     placed_at: datetime
+    paid_at: datetime | None = None
+    sequence: int = 0
     test: bool = False
     customer: Customer = Customer()
     items: tuple[Item, ...] = ()
     standing: Standing | None = None
     reason: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,20 +1,18 @@
 """Applies what a notification says: facts are added, and the licenses they are about are brought up to date."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from qlmhook import confirmations, customers, history, ledger, licenses, mappings, models
-from qlmhook.entitlement import Circumstances, Place, derive
-from qlmhook.errors import Held, MalformedNotification, NotFound, PropertyError
-from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Item, Message
-from qlmhook.history import Subject
-from qlmhook.licenses import Cause
+from qlmhook import confirmations, customers, history, keys, ledger, licenses, mappings, models, standing
+from qlmhook.assessment import Facts, Matter, assess, policy_of
+from qlmhook.audit import Cause
+from qlmhook.errors import Held, MalformedNotification
+from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Message
 from qlmhook.mailing import Mailing
 from qlmhook.registry import Account
-from qlmhook.rules import Effect, Policy, effect_of
-from qlmhook.terms import Terms
+from qlmhook.rules import Effect, effect_of
 from qlmhook.vendor import Notification, Vendor
 
 LONGEST_KIND = 16
@@ -23,12 +21,10 @@ LONGEST_REFERENCE = 64
 
 @dataclass(kw_only=True)
 class Settled:
-    """What came of bringing licenses up to date, and the orders and subscriptions that they are about."""
+    """What came of bringing one subject's licenses up to date."""
 
-    orders: set[str]
-    subscriptions: set[str]
+    matter: Matter
     done: bool = False
-    holds: list[Held] = field(default_factory=list)
     to_confirm: set[str] = field(default_factory=set)
 
 
@@ -41,8 +37,20 @@ class Fulfillment:
     def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> None:
         """Apply a notification, and what is held of the same order or subscription, which it may set free."""
         settled = self._apply_one(account, row, message, now)
-        for other in ledger.held_with(row, order_refs=settled.orders, subscription_refs=settled.subscriptions):
-            self.reapply(account, ledger.get(other), now=now)
+        orders = {order_ref for one in settled for order_ref in one.matter.orders}
+        references = {one.matter.subject.subscription_ref for one in settled} - {""}
+        still = {hold.subject for one in settled for hold in one.matter.holds}
+        held = ledger.held_with(row, order_refs=orders, subscription_refs=references)
+        freed = [notification_id for notification_id, subjects in held.items() if not subjects <= still]
+        told = history.count_told(freed)
+        for notification_id in freed:
+            other = ledger.get(notification_id)
+            facts = {fact.arrival: fact for one in settled for fact in one.matter.facts if fact.told_by == other.id}
+            if facts and len(facts) == told[other.id]:  # all that it told is settled just now
+                concerned = [one for one in settled if any(fact.told_by == other.id for fact in one.matter.facts)]
+                self._conclude_by(account, other, [fact.event for fact in facts.values()], concerned, now=now)
+            else:
+                self.reapply(account, other, now=now)
 
     def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
         """Apply a stored notification once more, as its plugin understands it today."""
@@ -62,83 +70,145 @@ class Fulfillment:
         """Tell the operator something, once."""
         self._mailing.alert(subject=subject, text=text, now=now, once=True)
 
-    def settle(self, account: Account, subjects: Collection[Subject], cause: Cause) -> Settled:
+    def settle(self, account: Account, about: Facts, cause: Cause) -> list[Settled]:
         """Bring licenses to what all facts about them say."""
-        facts = history.of_subjects(account.name, subjects)
-        settled = Settled(
-            orders={fact.event.order_ref for told in facts.values() for fact in told},
-            subscriptions={subject.subscription_ref for subject in subjects} - {""},
-        )
-        fulfilled = licenses.fulfilled_lines(account.name, settled.orders)
+        return [self._settle_one(account, matter, cause) for matter in assess(account, about)]
 
-        def terms_for(place: Place, item: Item) -> Terms | None:
-            return _held_unless_usable(account.name, item, fulfilled.get(place))
+    def _settle_one(self, account: Account, matter: Matter, cause: Cause) -> Settled:
+        entitled = matter.entitlement
+        if entitled is None:
+            return Settled(matter=matter)
+        before = {license.id for license in matter.licenses.values()}
+        current = licenses.reconcile(matter, customers.find(entitled.customer.email), cause)
+        new = [purchase for purchase in entitled.purchases if purchase.place not in matter.fulfilled]
+        to_confirm: set[str] = set()
+        if current:
+            to_confirm = {
+                purchase.order_ref
+                for purchase in entitled.purchases
+                if purchase.terms.confirm
+                # a mapping that was given is_sendresponse only afterwards counts too: the shop still waits
+                or (purchase.place in matter.fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
+            }
+            licenses.mark_fulfilled(account.name, new, cause.at)
+        barred = [license for license in current if license.is_barred(cause.at)]
+        self._mailing.redirect(current)
+        self._mailing.announce(entitled, [license for license in current if license not in barred], now=cause.at)
+        if entitled.last in new:
+            renewed = [license for license in barred if license.id in before and license.unit <= entitled.last.units]
+            self._tell_of_barred(entitled.last.order_ref, renewed, cause.at)
+        self._tell_of_retired(matter, cause.at)
+        return Settled(matter=matter, done=bool(current), to_confirm=to_confirm)
 
-        circumstances = Circumstances(
-            terms_for=terms_for, zone=account.vendor.timezone, policy=_policy(account), fulfilled=fulfilled.keys()
-        )
-        for subject in subjects:
-            entitled, held = derive(facts[subject], circumstances)
-            settled.holds += held
-            if entitled is None:
-                continue
-            customer = customers.find(entitled.customer.email)
-            current = licenses.reconcile(subject, entitled, customer, cause)
-            if current:
-                settled.done = True
-                settled.to_confirm |= {
-                    purchase.order_ref
-                    for purchase in entitled.purchases
-                    if purchase.terms.confirm
-                    # a mapping that was given is_sendresponse only afterwards counts too: the shop still waits
-                    or (purchase.place in fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
-                }
-                new = [purchase for purchase in entitled.purchases if purchase.place not in fulfilled]
-                licenses.mark_fulfilled(account.name, new, cause.at)
-            bought = [license for license in current if license.unit <= entitled.last.units]
-            usable = [license for license in bought if license.status(cause.at) in ("active", "expired")]
-            self._mailing.announce(entitled, usable, now=cause.at)
-        return settled
-
-    def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> Settled:
-        events, note = message.events, message.note
-        if account.settings.test_orders == "ignore" and any(event.test for event in events):
-            events, note = (), "This is a test order, and the setting test_orders is ignore."
+    def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> list[Settled]:
+        tests_ignored = account.settings.test_orders == "ignore"
+        events = [event for event in message.events if not (event.test and tests_ignored)]
+        note = message.note
+        if len(events) < len(message.events):
+            note = f"{note} A test order is left out: the setting test_orders is ignore.".lstrip()
+        news = []
         for event in events:
-            history.record(row, account.name, event)
+            if history.record(row, account.name, event):
+                news.append(event)
             if event.kind in NAMING_CUSTOMERS:
-                customers.save(event.customer, event.at)
-            self._tell(account, event, now)
-
-        holds = [Held(message.unclear, subject=f"notification {row.id}")] if message.unclear else []
-        subjects = {subject: None for event in events for subject in history.subjects_of(account.name, event)}
+                customers.save(event)
+        about = history.about(
+            account.name,
+            order_refs={event.order_ref for event in events},
+            subscription_refs={item.subscription_ref for event in events for item in event.items},
+        )
         why = f"{message.order_status} of {message.order_ref or message.subscription_ref}"
         why += f": {message.note}" if message.note else ""
-        settled = self.settle(account, subjects, Cause(actor=f"notification {row.id}", at=now, why=why))
-        orders = {event.order_ref for event in events}
-        # a hold of another order is that order's matter
-        holds += [hold for hold in settled.holds if hold.order_ref in ("", *orders)]
-        for order_ref in settled.to_confirm & {event.order_ref for event in events if event.kind is EventKind.PAID}:
-            confirmations.plan(account.name, order_ref, row, now=now)
-        if events and not settled.done:
-            paid = any(event.kind is EventKind.PAID for event in events)
-            nothing = "No line of the order gets a license." if paid else "There is no license that this changes."
-            note = f"{note} {nothing}".lstrip()
-        self._conclude(account, row, done=settled.done, note=note, holds=holds, now=now)
+        settled = self.settle(account, about, Cause(actor=f"notification {row.id}", at=now, why=why))
+        for event in news:
+            self._tell(account, event, settled, now)
+        self._conclude_by(account, row, events, settled, note=note, unclear=message.unclear, now=now)
         return settled
 
-    def _tell(self, account: Account, event: Event, now: datetime) -> None:
-        """Alert the operator to money that went back, once for each order and event."""
-        effect = effect_of(event.kind, _policy(account))
+    def _conclude_by(
+        self,
+        account: Account,
+        row: models.Notification,
+        events: Sequence[Event],
+        settled: Sequence[Settled],
+        *,
+        note: str = "",
+        unclear: str = "",
+        now: datetime,
+    ) -> None:
+        """Conclude a notification by what came of its events."""
+        holds = [Held(unclear, subject=f"notification {row.id}")] if unclear else []
+        orders = {event.order_ref for event in events}
+        # a hold of another order is that order's matter
+        holds += [hold for one in settled for hold in one.matter.holds if hold.order_ref in ("", *orders)]
+        done = any(one.done for one in settled)
+        paid = {event.order_ref for event in events if event.kind is EventKind.PAID}
+        for order_ref in sorted(paid & {order_ref for one in settled for order_ref in one.to_confirm}):
+            confirmations.plan(account.name, order_ref, row.id, now=now)
+        if events and not done:
+            nothing = "No line of the order gets a license." if paid else "There is no license that this changes."
+            note = f"{note} {nothing}".lstrip()
+        self._conclude(account, row, done=done, note=note, holds=holds, now=now)
+
+    def _tell(self, account: Account, event: Event, settled: Iterable[Settled], now: datetime) -> None:
+        """Alert the operator to money that went back, and to money for what was taken back before."""
+        effect = effect_of(event.kind, policy_of(account))
+        if event.kind is EventKind.PAID:
+            self._tell_of_late_payment(account, event, settled, now)
         before_payment = event.kind in (EventKind.CANCELED, EventKind.REVERSED)
         if before_payment and not history.is_paid(account.name, event.order_ref):
             return  # a cart that was left is no news
-        if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.REVOKES):
+        if standing.is_repeat(event, history.of_order(account.name, event.order_ref)):
+            return
+        if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.LOSES):
+            issued = any(one.matter.licenses for one in settled)
+            noun = "license" if issued else "notification"
             self._mailing.alert(
                 subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
-                text=f"{effect.value} See `qlmhook license list --order {event.order_ref}`.",
+                text=f"{effect.value} See `qlmhook {noun} list --order {event.order_ref}`.",
                 now=now,
-                once=True,
+            )
+
+    def _tell_of_late_payment(self, account: Account, event: Event, settled: Iterable[Settled], now: datetime) -> None:
+        """What was taken back before it was issued is never issued; that a payment follows is for a person."""
+        back = (EventKind.CANCELED, EventKind.REVERSED, EventKind.REFUNDED)
+        for one in settled:
+            every = one.matter.entitlement.every if one.matter.entitlement else ()
+            causes = {
+                fact.event.kind.value
+                for fact in one.matter.facts
+                if fact.event.kind in back and fact.event.order_ref == event.order_ref and fact.event.at < event.at
+            }
+            if causes and event.order_ref not in {purchase.order_ref for purchase in every}:
+                self._mailing.alert(
+                    subject=f"Order {event.order_ref} of {account.name} is paid after it was {causes.pop()}",
+                    text="Nothing is issued for an order that was taken back. If the customer has paid, refund it in "
+                    f"the shop or let the customer order again: see `qlmhook notification list --order "
+                    f"{event.order_ref}`.",
+                    now=now,
+                    once=True,
+                )
+
+    def _tell_of_barred(self, order_ref: str, renewed: Iterable[models.License], now: datetime) -> None:
+        for license in renewed:
+            key, status = keys.grouped(license.key), license.status(now)
+            self._mailing.alert(
+                subject=f"Order {order_ref} pays for a license that is {status}",
+                text=f"License {key} is {status}: {license.barred_why} It stays so, and the order is neither mailed "
+                f"nor confirmed. `qlmhook license reinstate {key}` gives it back and does both; else refund the order "
+                "in the shop.",
+                now=now,
+            )
+
+    def _tell_of_retired(self, matter: Matter, now: datetime) -> None:
+        for license in matter.retired:
+            key, kept = keys.grouped(license.key), keys.grouped(matter.licenses[license.unit].key)
+            self._mailing.alert(
+                subject=f"Order {license.order_ref}: two licenses were one",
+                text=f"Orders {license.order_ref} and {matter.subject.order_ref} are of one subscription, which was "
+                f"not known when both were issued. {kept} goes on and is mailed; {key} is revoked. `qlmhook license "
+                f"reinstate {key}` gives it back.",
+                now=now,
             )
 
     def _conclude(
@@ -194,25 +264,3 @@ def _refuse_too_long(texts: Mapping[str, str]) -> None:
         limit = LONGEST_KIND if name == "kind" else LONGEST_REFERENCE
         if len(text) > limit:
             raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")
-
-
-def _policy(account: Account) -> Policy:
-    settings = account.settings
-    return Policy(revoke_on_refund=settings.revoke_on_refund, revoke_on_cancel=settings.revoke_on_cancel)
-
-
-def _held_unless_usable(vendor: str, item: Item, sold_by: str | None) -> Terms | None:
-    """Return the terms that a line was sold by, else those of its mapping; raises Held without usable ones."""
-    subject = f"product {item.product_id}"
-    try:
-        if sold_by is not None:
-            return mappings.terms_sold(sold_by)
-        return mappings.terms_of(vendor, item.product_id, item.options)
-    except NotFound:
-        raise Held(
-            f"Product {item.product_id} ({item.product_name[:80]!r}) has no mapping: "
-            f"set the property pid_{item.product_id}.",
-            subject=subject,
-        ) from None
-    except PropertyError as error:
-        raise Held(f"The mapping of product {item.product_id} cannot be used: {error}", subject=subject) from error

@@ -7,64 +7,81 @@ them (entitlement.py), so the order in which notifications arrive does not matte
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from qlmhook import models
+from qlmhook import lines, models
 from qlmhook.events import Customer, Event, EventKind, Item, Standing
-
-_RANKS = {kind: rank for rank, kind in enumerate(EventKind)}
+from qlmhook.facts import Fact
+from qlmhook.lines import Subject
 
 LONGEST_ADDRESS = 254
 
 _ADDRESS = re.compile(r"[^@\s<>,;:\"\\()\[\]]{1,64}@[^@\s<>,;:\"\\()\[\]]{1,189}")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Fact:
-    """An event about one line of an order or one subscription; `learned_at` is when its notification came."""
-
-    event: Event
-    item: Item | None
-    digest: str
-    learned_at: datetime
-
-    @property
-    def age(self) -> tuple[datetime, int, str]:
-        """Sorts facts by when the vendor told them; of one second, by where they stand in an order's life."""
-        return self.event.at, _RANKS[self.event.kind], self.digest
+_IDENTITY: Mapping[str, frozenset[str]] = {
+    "event": frozenset(
+        {"kind", "order_ref", "at", "placed_at", "test", "customer", "items", "standing", "reason"},
+    ),
+    "item": frozenset(
+        {"line", "product_id", "product_name", "quantity", "subscription_ref", "expires_at", "lifetime", "options"}
+        | {"problem"}
+    ),
+}
+"""What tells two facts apart. It is fixed: with a part that a later release adds, a notification of today that is
+applied again then would tell a second fact."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What one or several licenses are about: a subscription, or a line of an order that has none."""
-
-    vendor: str
-    subscription_ref: str = ""
-    order_ref: str = ""
-    line: str = ""
-
-
-def record(notification: models.Notification, vendor: str, event: Event) -> None:
-    """Add what an event tells; a fact that is known already is left alone."""
+def record(notification: models.Notification, vendor: str, event: Event) -> bool:
+    """Add what an event tells, and return whether it is news: a fact that is known already is left alone."""
     parts: Iterable[Item | None] = event.items or (None,)
-    for item in parts:
-        data = _encode(replace(event, items=(item,) if item else ()))
-        models.Fact.insert(
-            notification=notification,
-            vendor=vendor,
-            order_ref=event.order_ref,
-            line=item.line if item else "",
-            subscription_ref=item.subscription_ref if item else "",
-            email=address_key(event.customer.email),
-            kind=event.kind.value,
-            at=event.at,
-            learned_at=notification.received_at,
-            data=data,
-            digest=hashlib.sha256(f"{vendor}\n{data}".encode()).hexdigest(),
-        ).on_conflict_ignore().execute()
+    learned_at = _learned_at(notification)
+    rows = [_row(notification, vendor, replace(event, items=(item,) if item else ()), learned_at) for item in parts]
+    table = models.Fact
+    digests = [row["digest"] for row in rows]
+    known = {row.digest for row in table.select(table.digest).where(table.digest.in_(digests))}
+    news = [row for row in {row["digest"]: row for row in rows}.values() if row["digest"] not in known]
+    if news:
+        table.insert_many(news).execute()
+    return bool(news)
+
+
+def _row(notification: models.Notification, vendor: str, event: Event, learned_at: datetime) -> dict[str, Any]:
+    item = event.items[0] if event.items else None
+    data = json.dumps(asdict(event), default=datetime.isoformat, ensure_ascii=False, sort_keys=True)
+    return {
+        "notification": notification,
+        "vendor": vendor,
+        "order_ref": event.order_ref,
+        "line": item.line if item else "",
+        "subscription_ref": item.subscription_ref if item else "",
+        "email": address_key(event.customer.email),
+        "kind": event.kind.value,
+        "at": event.at,
+        "learned_at": learned_at,
+        "data": data,
+        "digest": digest_of(vendor, data),
+    }
+
+
+def digest_of(vendor: str, data: str) -> str:
+    """Return what identifies a fact, from its stored form."""
+    event = json.loads(data)
+    identity = {name: value for name, value in event.items() if name in _IDENTITY["event"]}
+    identity["items"] = [
+        {name: value for name, value in item.items() if name in _IDENTITY["item"]} for item in event["items"]
+    ]
+    text = json.dumps(identity, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(f"{vendor}\n{text}".encode()).hexdigest()
+
+
+def _learned_at(notification: models.Notification) -> datetime:
+    """What arrives after an operator's decision was learned after it, even if the clock was set back meanwhile."""
+    decision = models.Decision.select().order_by(models.Decision.id.desc()).first()
+    return notification.received_at if decision is None else max(notification.received_at, decision.at)
 
 
 def of_order(vendor: str, order_ref: str) -> list[Fact]:
@@ -72,23 +89,22 @@ def of_order(vendor: str, order_ref: str) -> list[Fact]:
     return _load(models.Fact.vendor == vendor, models.Fact.order_ref == order_ref)
 
 
-def of_subjects(vendor: str, subjects: Collection[Subject]) -> dict[Subject, list[Fact]]:
-    """Return every fact about each of these subscriptions and lines."""
-    if not subjects:
-        return {}
+def about(
+    vendor: str, *, order_refs: Collection[str] = (), subscription_refs: Collection[str] = ()
+) -> dict[Subject, list[Fact]]:
+    """Return every fact about the licenses that these orders and subscriptions are about."""
     table = models.Fact
-    refs = [subject.subscription_ref for subject in subjects if subject.subscription_ref]
-    of_theirs = table.subscription_ref.in_(refs)
-    orders = {row.order_ref for row in table.select(table.order_ref).where(table.vendor == vendor, of_theirs)}
-    orders |= {subject.order_ref for subject in subjects}
-    found: dict[Subject, list[Fact]] = {subject: [] for subject in subjects}
-    facts = _load(table.vendor == vendor, table.order_ref.in_(orders - {""}) | of_theirs)
-    owner = owners(vendor, facts)
-    for fact in facts:
-        subject = owner.get((fact.event.order_ref, fact.item.line)) if fact.item else None
-        if subject in found:
-            found[subject].append(fact)
-    return found
+    wanted, references = set(order_refs) - {""}, set(subscription_refs) - {""}
+    of_orders = _with(vendor, table.order_ref, wanted)
+    references |= {fact.item.subscription_ref for fact in of_orders if fact.item} - {""}
+    of_subscriptions = _with(vendor, table.subscription_ref, references)
+    others = {fact.event.order_ref for fact in of_subscriptions} - wanted - {""}
+    facts = {fact.arrival: fact for fact in [*of_orders, *of_subscriptions, *_with(vendor, table.order_ref, others)]}
+    return {
+        subject: told
+        for subject, told in lines.sort_out(vendor, facts.values()).items()
+        if subject.subscription_ref in references or any(fact.event.order_ref in wanted for fact in told)
+    }
 
 
 def is_paid(vendor: str, order_ref: str) -> bool:
@@ -98,17 +114,16 @@ def is_paid(vendor: str, order_ref: str) -> bool:
     return bool(paid.where(table.kind == EventKind.PAID.value).exists())
 
 
+def count_told(notification_ids: Collection[int]) -> dict[int, int]:
+    """Return how many facts each of these notifications told."""
+    table = models.Fact
+    rows = table.select(table.notification).where(table.notification.in_(list(notification_ids)))
+    return dict(Counter(row.notification_id for row in rows)) if notification_ids else {}
+
+
 def of_customer(email_key: str) -> list[Fact]:
     """Return every fact that carries this address."""
     return _load(models.Fact.email == email_key)
-
-
-def subjects_of(vendor: str, event: Event) -> list[Subject]:
-    """Return what an event is about: its subscription, or its order's subscriptions and then other lines."""
-    if event.kind is EventKind.SUBSCRIPTION:
-        return [Subject(vendor=vendor, subscription_ref=item.subscription_ref) for item in event.items]
-    subjects = list(dict.fromkeys(owners(vendor, of_order(vendor, event.order_ref)).values()))
-    return sorted(subjects, key=lambda subject: not subject.subscription_ref)
 
 
 def address_key(email: str) -> str:
@@ -118,37 +133,13 @@ def address_key(email: str) -> str:
     return key if usable else ""
 
 
-def owners(vendor: str, facts: Iterable[Fact]) -> dict[tuple[str, str], Subject]:
-    """Tell the subject of each line; before payment, and sometimes after, a line comes without its reference."""
-    found: dict[tuple[str, str], Subject] = {}
-    for fact in sorted(facts, key=lambda fact: fact.event.at):
-        if fact.item is None:
-            continue
-        place = fact.event.order_ref, fact.item.line
-        if fact.item.subscription_ref:
-            found[place] = Subject(vendor=vendor, subscription_ref=fact.item.subscription_ref)
-        else:
-            found.setdefault(place, Subject(vendor=vendor, order_ref=place[0], line=place[1]))
-    _part_lines_of_one_reference(found)
-    return found
-
-
-def _part_lines_of_one_reference(found: dict[tuple[str, str], Subject]) -> None:
-    """Two lines of one order are two licenses, even if they carry the same reference: it stays with the first."""
-    taken: set[tuple[str, Subject]] = set()
-    for order_ref, line in sorted(found):
-        subject = found[order_ref, line]
-        if subject.subscription_ref and (order_ref, subject) in taken:
-            found[order_ref, line] = Subject(vendor=subject.vendor, order_ref=order_ref, line=line)
-        taken.add((order_ref, subject))
+def _with(vendor: str, column: Any, values: set[str]) -> list[Fact]:
+    return _load(models.Fact.vendor == vendor, column.in_(sorted(values))) if values else []
 
 
 def _load(*where: Any) -> list[Fact]:
-    return [_decode(row) for row in models.Fact.select().where(*where).order_by(models.Fact.id)]
-
-
-def _encode(event: Event) -> str:
-    return json.dumps(asdict(event), default=datetime.isoformat, ensure_ascii=False, sort_keys=True)
+    rows = models.Fact.select(models.Fact, models.Notification.dismissed).join(models.Notification)
+    return [_decode(row) for row in rows.where(*where).order_by(models.Fact.id)]
 
 
 def _decode(row: models.Fact) -> Fact:
@@ -159,14 +150,23 @@ def _decode(row: models.Fact) -> Fact:
         order_ref=data["order_ref"],
         at=datetime.fromisoformat(data["at"]),
         placed_at=datetime.fromisoformat(data["placed_at"]),
+        paid_at=_decode_time(data.get("paid_at")),
+        sequence=data.get("sequence", 0),
         test=data["test"],
         customer=Customer(**data["customer"]),
         items=items,
         standing=_decode_standing(data["standing"]) if data["standing"] else None,
         reason=data["reason"],
+        detail=data.get("detail", ""),
     )
-    item = items[0] if items else None
-    return Fact(event=event, item=item, digest=row.digest, learned_at=row.learned_at)
+    return Fact(
+        event=event,
+        item=items[0] if items else None,
+        arrival=row.id,
+        told_by=row.notification_id,
+        learned_at=row.learned_at,
+        dismissed=row.notification.dismissed,
+    )
 
 
 def _decode_standing(data: dict[str, Any]) -> Standing:

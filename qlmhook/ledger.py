@@ -142,10 +142,20 @@ def held() -> list[int]:
 
 def held_with(
     row: models.Notification, *, order_refs: Collection[str], subscription_refs: Collection[str]
-) -> list[int]:
-    """Return the ids of the account's other notifications that are held with these orders and subscriptions."""
+) -> dict[int, set[str]]:
+    """Return the account's other notifications that are held with these orders and subscriptions, oldest first.
+
+    Each comes with the subjects of all its holds.
+    """
     hold = models.Hold
-    waiting = hold.subject.in_([f"subscription {ref}" for ref in subscription_refs])
-    waiting |= hold.order_ref.in_([ref for ref in order_refs if ref])
-    others = hold.select(hold.notification).where(hold.vendor == row.vendor, waiting, hold.notification != row)
-    return sorted({other.notification_id for other in others})
+    with_orders = hold.order_ref.in_(sorted(set(order_refs) - {""}))
+    with_subscriptions = hold.subject.in_([f"subscription {ref}" for ref in sorted(subscription_refs)])
+    found = {
+        other.notification_id
+        for which in (with_orders, with_subscriptions)
+        for other in hold.select(hold.notification).where(hold.vendor == row.vendor, which, hold.notification != row)
+    }
+    subjects: dict[int, set[str]] = {notification_id: set() for notification_id in sorted(found)}
+    for other in hold.select().where(hold.notification.in_(list(found))) if found else ():
+        subjects[other.notification_id].add(other.subject)
+    return subjects

@@ -1,48 +1,46 @@
 """Licenses in the database: made what their entitlement and the operator's decisions say, each change audited."""
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
-from qlmhook import keys, models
-from qlmhook.entitlement import Entitlement, Grant, Place, Purchase
+from qlmhook import audit, keys, models, overrides
+from qlmhook.assessment import Matter
+from qlmhook.audit import Cause, Change, Columns
+from qlmhook.entitlement import Entitlement, Grant
 from qlmhook.errors import NotFound
-from qlmhook.history import Subject
-from qlmhook.standing import Bar
+from qlmhook.purchases import Place, Purchase
 from qlmhook.terms import FOREVER
 
-Columns = dict[str, Any]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Cause:
-    """Who changes a license, when and why, as the audit trail tells it."""
-
-    actor: str
-    at: datetime
-    why: str
-
-
-def reconcile(
-    subject: Subject, entitlement: Entitlement, customer: models.Customer | None, cause: Cause
-) -> list[models.License]:
-    """Make the subject's licenses what they should be, and return them.
+def reconcile(matter: Matter, customer: models.Customer | None, cause: Cause) -> list[models.License]:
+    """Make a subject's licenses what they should be, and return them; the matter has those that are issued then.
 
     One that is revoked before it is issued is not issued.
     """
-    existing = _of_subject(subject, entitlement)
-    current = []
+    entitlement = matter.entitlement
+    assert entitlement is not None
+    changes: list[Change] = []
+    new: list[tuple[Grant, Columns]] = []
     for grant in entitlement.grants:
-        columns = _columns(subject, entitlement, grant, customer)
-        license = existing.get(grant.unit)
+        columns = _columns(matter, entitlement, grant, customer)
+        license = matter.licenses.get(grant.unit)
         if license is not None:
-            current.append(
-                _change(license, {**columns, **_bars(license, entitlement, grant, columns, cause.at)}, cause)
-            )
+            decisions = matter.decisions.get(license.id, ())
+            columns |= overrides.lay_over(license, entitlement, grant, decisions, cause.at)
+            columns |= _place(matter, license, entitlement.first.place)
+            changes += _change(license, columns)
         elif not grant.revoked:
-            current.append(_issue(subject, grant, columns, entitlement, cause))
+            new.append((grant, columns))
+    changes += _retire(matter, cause.at)
+    _store(changes)
+    if new:
+        changes += _issue(matter, entitlement, new, cause)
+    audit.write(changes, cause)
+    current = [matter.licenses[grant.unit] for grant in entitlement.grants if grant.unit in matter.licenses]
+    for license in current:
+        license.customer = customer
     return current
 
 
@@ -55,64 +53,43 @@ def find(text: str) -> models.License:
     return license
 
 
-def subject_of(license: models.License) -> Subject:
-    """Return what a license is about."""
-    if license.subscription_ref:
-        return Subject(vendor=license.vendor, subscription_ref=license.subscription_ref)
-    return Subject(vendor=license.vendor, order_ref=license.order_ref, line=license.line)
-
-
 def carry_out(decision: models.Decision, cause: Cause) -> models.License:
     """Change a license as an operator just decided; later notifications find the decision written down."""
     license = models.License.get_by_id(decision.license_id)
-    changes: dict[str, Columns] = {
+    wanted: dict[str, Columns] = {
         "revoke": {"revoked_at": license.revoked_at or cause.at, "barred_why": decision.why},
         "suspend": {"suspended_at": cause.at, "suspended_until": None, "barred_why": decision.why},
         "reinstate": {"revoked_at": None, "suspended_at": None, "suspended_until": None, "barred_why": ""},
         "extend": {"expires_at": decision.until, "ended_at": None},
     }
-    return _change(license, changes[decision.action], cause)
-
-
-def fulfilled_lines(vendor: str, order_refs: Iterable[str]) -> dict[Place, str]:
-    """Return the lines of these orders that a license was issued or extended for, each with the terms' source."""
-    table = models.FulfilledLine
-    rows = table.select().where(table.vendor == vendor, table.order_ref.in_(list(order_refs)))
-    return {(row.order_ref, row.line): row.terms for row in rows}
+    changes = _change(license, wanted[decision.action])
+    _store(changes)
+    audit.write(changes, cause)
+    return license
 
 
 def mark_fulfilled(vendor: str, purchases: Iterable[Purchase], now: datetime) -> None:
     """Remember the lines that took effect: a refund that comes later finds them issued, and a change of the
     mapping leaves them alone.
     """
-    for purchase in purchases:
-        models.FulfilledLine.create(
-            vendor=vendor, order_ref=purchase.order_ref, line=purchase.line, terms=purchase.terms.source, at=now
-        )
+    rows = [
+        {
+            "vendor": vendor,
+            "order_ref": purchase.order_ref,
+            "line": purchase.line,
+            "terms": purchase.terms.source,
+            "at": now,
+        }
+        for purchase in purchases
+    ]
+    if rows:
+        models.FulfilledLine.insert_many(rows).execute()
 
 
-def _of_subject(subject: Subject, entitlement: Entitlement) -> dict[int, models.License]:
-    """The licenses of a subscription by unit, or of its lines when they were issued before it was known."""
-    table = models.License
-    order_refs = {purchase.order_ref for purchase in entitlement.purchases}
-    without_subscription = (table.subscription_ref == "") & table.order_ref.in_(order_refs)
-    wanted = without_subscription
-    if subject.subscription_ref:
-        wanted |= table.subscription_ref == subject.subscription_ref
-    places = {purchase.place for purchase in entitlement.purchases}
-    found: dict[int, models.License] = {}
-    for license in table.select().where(table.vendor == subject.vendor, wanted).order_by(table.id):
-        if license.subscription_ref or (license.order_ref, license.line) in places:
-            found.setdefault(license.unit, license)
-    return found
-
-
-def _columns(subject: Subject, entitlement: Entitlement, grant: Grant, customer: models.Customer | None) -> Columns:
+def _columns(matter: Matter, entitlement: Entitlement, grant: Grant, customer: models.Customer | None) -> Columns:
     purchase, terms = grant.purchase, grant.terms
     return {
-        "order_ref": entitlement.first.order_ref,
-        "line": entitlement.first.line,
-        "subscription_ref": subject.subscription_ref,
+        "subscription_ref": matter.subject.subscription_ref,
         "vendor_product_id": purchase.item.product_id,
         "license_model": grant.license_model,
         "product_id": terms.product_id,
@@ -124,7 +101,7 @@ def _columns(subject: Subject, entitlement: Entitlement, grant: Grant, customer:
         "product_properties": terms.product_properties,
         "activations": grant.activations,
         "floating_seats": grant.floating_seats,
-        "quantity": purchase.item.quantity,
+        "quantity": purchase.quantity,
         "affiliate": terms.affiliate,
         "user_data": terms.user_data,
         "computer_type": terms.computer_type,
@@ -139,39 +116,13 @@ def _columns(subject: Subject, entitlement: Entitlement, grant: Grant, customer:
     }
 
 
-def _bars(license: models.License, entitlement: Entitlement, grant: Grant, columns: Columns, now: datetime) -> Columns:
-    """Lay the operator's decisions over what the facts say: the newest word of either counts."""
-    revoked, suspended = list(grant.revoked), list(entitlement.suspended)
-    expires_at: datetime | None = columns["expires_at"]
-    ended_at: datetime | None = columns["ended_at"]
-    decisions = models.Decision.select().where(models.Decision.license == license).order_by(models.Decision.id)
-    for decision in decisions:
-        bar = Bar(why=decision.why, learned_at=decision.at)
-        if decision.action == "revoke":
-            revoked.append(bar)
-        elif decision.action == "suspend":
-            suspended.append(bar)
-        elif decision.action == "reinstate":
-            revoked = [bar for bar in revoked if bar.learned_at > decision.at]
-            suspended = [bar for bar in suspended if bar.learned_at > decision.at]
-        elif decision.action == "extend" and expires_at is not None and decision.until is not None:
-            expires_at = max(expires_at, decision.until)
-            ended_at = ended_at if ended_at is not None and ended_at >= decision.until else None
-    return {
-        "revoked_at": license.revoked_at or now if revoked else None,
-        **_suspension(suspended, license.suspended_at or now),
-        "barred_why": next((bar.why for bar in [*revoked, *suspended]), ""),
-        "expires_at": expires_at,
-        "ended_at": ended_at,
-    }
-
-
-def _suspension(bars: Iterable[Bar], since: datetime) -> Columns:
-    """Return the columns of a suspension: one without an end outlasts a pause."""
-    lasting = sorted(bars, key=lambda bar: bar.begins_at is not None or bar.ends_at is not None)
-    if not lasting:
-        return {"suspended_at": None, "suspended_until": None}
-    return {"suspended_at": lasting[0].begins_at or since, "suspended_until": lasting[0].ends_at}
+def _place(matter: Matter, license: models.License, place: Place) -> Columns:
+    """A license stands under the order that began it, unless another license stands there."""
+    order_ref, line = place
+    if (order_ref, line, license.unit) in matter.taken:
+        return {}
+    matter.taken.add((order_ref, line, license.unit))
+    return {"order_ref": order_ref, "line": line}
 
 
 def _grace_until(end: datetime | None, days: int) -> datetime | None:
@@ -183,36 +134,90 @@ def _grace_until(end: datetime | None, days: int) -> datetime | None:
         return FOREVER
 
 
-def _issue(subject: Subject, grant: Grant, columns: Columns, entitlement: Entitlement, cause: Cause) -> models.License:
-    license = models.License.create(
-        key=keys.new_key(grant.license_model),
-        vendor=subject.vendor,
-        unit=grant.unit,
-        issued_at=cause.at,
-        **_suspension(entitlement.suspended, cause.at),
-        barred_why=next((bar.why for bar in entitlement.suspended), ""),
-        **columns,
-    )
-    after = {"expires_at": _told("expires_at", grant.expires_at), "activations": grant.activations}
-    _audit(license, "issued", {}, after, cause)
-    return license
+def _issue(
+    matter: Matter, entitlement: Entitlement, new: Sequence[tuple[Grant, Columns]], cause: Cause
+) -> list[Change]:
+    """Make a license of each grant, and return that they are issued."""
+    order_ref, line = _free_place(matter, entitlement.first.place, [grant.unit for grant, _ in new])
+    rows = [
+        {
+            "key": keys.new_key(grant.license_model),
+            "vendor": matter.subject.vendor,
+            "order_ref": order_ref,
+            "line": line,
+            "unit": grant.unit,
+            "issued_at": cause.at,
+            **overrides.suspension(entitlement.suspended, cause.at),
+            "barred_why": next((bar.why for bar in entitlement.suspended), ""),
+            **columns,
+        }
+        for grant, columns in new
+    ]
+    for batch in audit.batches(rows):
+        models.License.insert_many(batch).execute()
+    table = models.License
+    of_line = (table.vendor == matter.subject.vendor) & (table.order_ref == order_ref) & (table.line == line)
+    issued = {license.unit: license for license in table.select().where(of_line)}
+    matter.licenses |= {grant.unit: issued[grant.unit] for grant, _ in new}
+    return [
+        Change(
+            license=issued[grant.unit],
+            change="issued",
+            before={},
+            after={"expires_at": grant.expires_at, "activations": grant.activations},
+        )
+        for grant, _ in new
+    ]
 
 
-def _change(license: models.License, wanted: Columns, cause: Cause) -> models.License:
-    current = {name: license.customer_id if name == "customer" else getattr(license, name) for name in wanted}
+def _free_place(matter: Matter, place: Place, units: Iterable[int]) -> Place:
+    order_ref, line = place
+    units = list(units)
+    for number in count(2):
+        places = {(order_ref, line, unit) for unit in units}
+        if not places & matter.taken:
+            matter.taken |= places
+            break
+        line = f"{place[1][:60]}~{number}"
+    return order_ref, line
+
+
+def _retire(matter: Matter, now: datetime) -> list[Change]:
+    """Revoke the licenses that another one stands for; one that an operator reinstated is left alone."""
+    changes = []
+    for license in matter.surplus:
+        decided = {decision.action for decision in matter.decisions.get(license.id, ())}
+        if license.revoked_at is None and "reinstate" not in decided:
+            kept = keys.grouped(matter.licenses[license.unit].key)
+            why = f"It is of the same subscription as {kept}, which counts."
+            changes += _change(license, {"revoked_at": now, "barred_why": why})
+            matter.retired.append(license)
+    return changes
+
+
+def _change(license: models.License, wanted: Columns) -> list[Change]:
+    """Set columns of a license in memory, and return what changed; `_store` writes it."""
+    current = {name: _value(license, name) for name in wanted}
     changed = {name: value for name, value in wanted.items() if current[name] != value}
     if not changed:
-        return license
-    models.License.update(changed).where(models.License.id == license.id).execute()
-    before = {name: _told(name, current[name]) for name in changed}
-    _audit(
-        license,
-        _name_of(current, changed),
-        before,
-        {name: _told(name, value) for name, value in changed.items()},
-        cause,
-    )
-    return models.License.get_by_id(license.id)
+        return []
+    for name, value in changed.items():
+        setattr(license, name, value)
+    before = {name: current[name] for name in changed}
+    return [Change(license=license, change=_name_of(current, changed), before=before, after=changed)]
+
+
+def _value(license: models.License, name: str) -> Any:
+    return license.customer_id if name == "customer" else getattr(license, name)
+
+
+def _store(changes: Iterable[Change]) -> None:
+    """Write what changed, one statement for all licenses that change alike."""
+    alike: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for change in changes:
+        alike.setdefault(tuple(sorted(change.after.items())), []).append(change.license.id)
+    for columns, ids in alike.items():
+        models.License.update(dict(columns)).where(models.License.id.in_(ids)).execute()
 
 
 def _name_of(before: Columns, changed: Columns) -> str:
@@ -229,22 +234,3 @@ def _name_of(before: Columns, changed: Columns) -> str:
         )
         return "extended" if longer else "shortened"
     return "expired" if changed.get("ended_at") else "changed"
-
-
-def _audit(license: models.License, change: str, before: Columns, after: Columns, cause: Cause) -> None:
-    models.Audit.create(
-        license=license,
-        at=cause.at,
-        actor=cause.actor,
-        change=change,
-        before=json.dumps(before),
-        after=json.dumps(after),
-        why=cause.why,
-    )
-
-
-def _told(name: str, value: Any) -> Any:
-    """A value as the trail shows it: a customer by the address."""
-    if name == "customer" and value is not None:
-        return models.Customer.get_by_id(value).email
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -9,7 +9,6 @@ from typing import Any
 import peewee
 
 from qlmhook import confirmations, events, history, keys, models, outbox
-from qlmhook import licenses as licenses_module
 
 STATUSES = ("active", "expired", "suspended", "revoked")
 
@@ -85,8 +84,14 @@ def license_row(license: models.License, now: datetime) -> Row:
 
 def confirmation(license: models.License) -> Row:
     """Return whether the shop was told that the license's orders are fulfilled, above all the newest."""
-    subject = licenses_module.subject_of(license)
-    orders = {fact.event.order_ref for fact in history.of_subjects(license.vendor, [subject])[subject]}
+    about = history.about(license.vendor, order_refs=[license.order_ref], subscription_refs=[license.subscription_ref])
+    orders = {
+        fact.event.order_ref
+        for subject, facts in about.items()
+        if subject.subscription_ref == license.subscription_ref
+        and (license.subscription_ref or (subject.order_ref, subject.line) == (license.order_ref, license.line))
+        for fact in facts
+    }
     rows = confirmations.of_orders(license.vendor, orders | {license.order_ref})
     newest = rows[-1] if rows else None
     return {

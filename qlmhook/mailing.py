@@ -1,12 +1,11 @@
 """Which mails and alerts a change calls for: rows in the outbox, in the change's own transaction."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
-from qlmhook import history, mappings, models, outbox
-from qlmhook.entitlement import Entitlement
+from qlmhook import audit, history, mappings, models, outbox
+from qlmhook.entitlement import Entitlement, Grant
 from qlmhook.errors import NotFound
 
 logger = logging.getLogger(__name__)
@@ -22,43 +21,72 @@ class Mailing:
         self._operator = operator
 
     def announce(self, entitlement: Entitlement, licenses: Iterable[models.License], *, now: datetime) -> None:
-        """Mail the newest order's licenses to the customer, each once for an order.
+        """Mail licenses to the customer, each once for the newest order that it stands for.
 
         A mail of the same order and template that is still waiting takes them up, so that one mail lists all.
         """
-        renewal = entitlement.last.order_ref != entitlement.first.order_ref
-        template = entitlement.last.terms.mail_template(renewal=renewal)
-        order_ref = entitlement.last.order_ref
-        new = [license for license in licenses if _needs_mail(license, order_ref)]
-        if not template or not new:
-            return
-        customer = new[0].customer
+        by_order: dict[str, list[models.License]] = {}
+        for license in licenses:
+            by_order.setdefault(_grant_of(entitlement, license).purchase.order_ref, []).append(license)
+        for order_ref, of_order in by_order.items():
+            entries = _entries(of_order, order_ref)
+            by_template: dict[str, list[models.License]] = {}
+            for license in of_order:
+                template = template_for(entitlement, _grant_of(entitlement, license))
+                if template and _needs_mail(license, entries.get(license.id)):
+                    by_template.setdefault(template, []).append(license)
+            for template, new in by_template.items():
+                self._write(order_ref, template, new, entries, now)
+
+    def _write(
+        self,
+        order_ref: str,
+        template: str,
+        licenses: list[models.License],
+        entries: dict[int, models.MailedLicense],
+        now: datetime,
+    ) -> None:
+        vendor, customer = licenses[0].vendor, licenses[0].customer
         if customer is None:
-            self.alert(
-                subject=f"Order {order_ref}: the license is issued, but not mailed",
-                text=f"Order {order_ref} came without an e-mail address that can be mailed to. Its license is "
-                f"issued: see `qlmhook license list --order {order_ref}`.",
-                now=now,
-                once=True,
-            )
+            self._tell_of_missing_address(order_ref, now)
             return
-        row = _waiting_mail(new[0].vendor, order_ref, template, customer.email)
-        if row is None:
-            payload = {"template": template}
-            row = outbox.add(
-                "mail",
-                payload,
-                now=now,
-                vendor=new[0].vendor,
-                order_ref=order_ref,
-                to=customer.email,
-                subject=template,
-            )
-        for license in new:
-            entry = _entries(license, order_ref).first()
-            entry = entry or models.MailedLicense(vendor=license.vendor, order_ref=order_ref, license=license)
-            entry.outbox = row
-            entry.save()
+        row = _waiting_mail(vendor, order_ref, template, customer.email) or outbox.add(
+            "mail",
+            {"template": template},
+            now=now,
+            vendor=vendor,
+            order_ref=order_ref,
+            to=customer.email,
+            subject=template,
+        )
+        known = [entries[license.id].id for license in licenses if license.id in entries]
+        if known:
+            models.MailedLicense.update(outbox=row).where(models.MailedLicense.id.in_(known)).execute()
+        new = [license.id for license in licenses if license.id not in entries]
+        rows = [{"vendor": vendor, "order_ref": order_ref, "license": id_, "outbox": row.id} for id_ in new]
+        for batch in audit.batches(rows):
+            models.MailedLicense.insert_many(batch).execute()
+
+    def redirect(self, licenses: Sequence[models.License]) -> None:
+        """Let the mails with these licenses that have not gone out go to the address that the customer has now."""
+        customer = licenses[0].customer if licenses else None
+        if customer is None:
+            return
+        table, mailed = models.Outbox, models.MailedLicense
+        waiting = table.select(table.id).join(mailed, on=mailed.outbox == table.id)
+        ids = [license.id for license in licenses]
+        rows = waiting.where(mailed.license.in_(ids), table.state == "due", table.to != customer.email)
+        for row in {row.id: row for row in rows}.values():
+            outbox.describe(row, to=customer.email)
+
+    def _tell_of_missing_address(self, order_ref: str, now: datetime) -> None:
+        self.alert(
+            subject=f"Order {order_ref}: the license is issued, but not mailed",
+            text=f"Order {order_ref} came without an e-mail address that can be mailed to. Its license is "
+            f"issued: see `qlmhook license list --order {order_ref}`.",
+            now=now,
+            once=True,
+        )
 
     def resend(self, license: models.License, *, to: str, now: datetime) -> models.Outbox:
         """Write a new mail with one license, with its product's order template; raises NotFound without an address."""
@@ -91,35 +119,53 @@ def licenses_in(row: models.Outbox) -> list[models.License]:
     """Return the licenses that a mail is about, in the order in which they were added."""
     if (resent := outbox.payload_of(row).get("license")) is not None:
         return [models.License.get_by_id(resent)]
+    mailed, table = models.MailedLicense, models.License
+    rows = table.with_customers()
+    return list(rows.join(mailed, on=mailed.license == table.id).where(mailed.outbox == row).order_by(mailed.id))
+
+
+def template_for(entitlement: Entitlement, grant: Grant) -> str:
+    """Return the template of the mail that is due for a license; empty for no mail.
+
+    A key that a renewal adds is mailed also where renewals are not: the customer does not have it yet.
+    """
+    terms = grant.purchase.terms
+    if grant.purchase.order_ref == entitlement.first.order_ref:
+        return terms.mail_template(renewal=False)
+    return terms.mail_template(renewal=True) or ("" if grant.renewal else terms.mail_template(renewal=False))
+
+
+def _grant_of(entitlement: Entitlement, license: models.License) -> Grant:
+    return entitlement.grants[license.unit - 1]
+
+
+def planned(licenses: Iterable[models.License], order_refs: Collection[str]) -> dict[tuple[int, str], bool]:
+    """Tell for which licenses and orders a mail was written, and whether the mail server took it."""
     mailed = models.MailedLicense
-    return [entry.license for entry in mailed.select().where(mailed.outbox == row).order_by(mailed.id)]
+    ids = [license.id for license in licenses]
+    rows = mailed.select(mailed, models.Outbox).join(models.Outbox)
+    found = rows.where(mailed.license.in_(ids), mailed.order_ref.in_(sorted(order_refs)))
+    return {(entry.license_id, entry.order_ref): entry.outbox.done_at is not None for entry in found}
 
 
-def is_planned(license: models.License, order_ref: str) -> bool:
-    """Tell whether a mail with this license was written for this order."""
-    return bool(_entries(license, order_ref).exists())
-
-
-def gone_out(vendor: str, order_ref: str) -> set[int]:
-    """Return the ids of the licenses whose mail for this order the mail server took, by itself or by hand."""
-    table, mailed = models.Outbox, models.MailedLicense
+def sent_by_hand(vendor: str, order_ref: str) -> set[int]:
+    """Return the ids of the licenses that an operator mailed again for this order, and the mail server took."""
+    table = models.Outbox
     of_order = (table.vendor == vendor) & (table.order_ref == order_ref) & (table.kind == "mail")
     sent = table.select().where(of_order, table.done_at.is_null(False))
-    by_hand = {outbox.payload_of(row).get("license") for row in sent}
-    by_itself = {row.license_id for row in mailed.select().where(mailed.outbox.in_(sent.select(table.id)))}
-    return by_itself | {license_id for license_id in by_hand if license_id is not None}
+    return {license_id for row in sent if (license_id := outbox.payload_of(row).get("license")) is not None}
 
 
-def _entries(license: models.License, order_ref: str) -> Any:
+def _entries(licenses: Iterable[models.License], order_ref: str) -> dict[int, models.MailedLicense]:
     mailed = models.MailedLicense
-    return mailed.select().where(
-        mailed.vendor == license.vendor, mailed.order_ref == order_ref, mailed.license == license
-    )
+    ids = [license.id for license in licenses]
+    rows = mailed.select(mailed, models.Outbox).join(models.Outbox)
+    found = rows.where(mailed.license.in_(ids), mailed.order_ref == order_ref) if ids else ()
+    return {entry.license_id: entry for entry in found}
 
 
-def _needs_mail(license: models.License, order_ref: str) -> bool:
+def _needs_mail(license: models.License, entry: models.MailedLicense | None) -> bool:
     """Not if one was written, unless it was given up and the customer has another address since."""
-    entry = _entries(license, order_ref).first()
     if entry is None:
         return True
     corrected = license.customer is not None and license.customer.email != entry.outbox.to

@@ -101,6 +101,7 @@ class KeyUse(Table):
 class Fact(Table):
     """One thing that a notification told about one line of an order; never changed, never deleted."""
 
+    notification_id: int
     notification = peewee.ForeignKeyField(Notification)
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
@@ -193,6 +194,11 @@ class License(Table):
             (("vendor", "subscription_ref"), False),
         )
 
+    @classmethod
+    def with_customers(cls) -> Any:
+        """Return a query for licenses that brings their customers along."""
+        return cls.select(cls, Customer).join(Customer, peewee.JOIN.LEFT_OUTER).switch(cls)
+
     def status(self, now: datetime) -> str:
         """Return revoked, suspended, expired or active, the first that applies."""
         if self.revoked_at is not None:
@@ -204,6 +210,10 @@ class License(Table):
         if self.expires_at is not None and max(self.expires_at, self.grace_until or self.expires_at) <= now:
             return "expired"
         return "active"
+
+    def is_barred(self, now: datetime) -> bool:
+        """Tell whether it may not be used until somebody says otherwise; a pause that ends by itself is no bar."""
+        return self.revoked_at is not None or (self.is_suspended(now) and self.suspended_until is None)
 
     def is_suspended(self, now: datetime) -> bool:
         """Tell whether a suspension has begun and not ended."""

@@ -81,16 +81,19 @@ def finish(row: models.Outbox, now: datetime, *, answer: str = "") -> None:
 
 def postpone(row: models.Outbox, reason: str, now: datetime) -> None:
     """Put a leased row back because its time has not come; that is no attempt. Without a reason it has come now."""
+    payload = json.dumps({**payload_of(row), "waited_until": now.isoformat()})
     due_at = now + FIRST_DELAY if reason else now
-    _conclude(row, state="due", due_at=due_at, attempts=row.attempts - 1, created_at=now, last_error=reason)
+    _conclude(row, state="due", due_at=due_at, attempts=row.attempts - 1, last_error=reason, payload=payload)
 
 
 def fail(row: models.Outbox, error: str, *, permanent: bool, now: datetime) -> bool:
     """Put a leased row back until later, or give it up; return whether it was given up.
 
-    It is given up when the failure is permanent, or a week after it was written.
+    It is given up when the failure is permanent, or a week after it was written, or after what it waited for came.
     """
-    dead = permanent or now - row.created_at >= GIVE_UP_AFTER
+    waited_until = payload_of(row).get("waited_until")
+    begun = datetime.fromisoformat(waited_until) if waited_until else row.created_at
+    dead = permanent or now - begun >= GIVE_UP_AFTER
     _conclude(row, state=DEAD if dead else "due", due_at=now + delay_after(row.attempts), last_error=error[:2000])
     return dead
 

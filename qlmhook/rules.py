@@ -16,11 +16,17 @@ class Effect(Enum):
 
     COUNTS = "The purchase counts: the license is issued, or extended to the purchase's end, never shortened."
     WAITS = "Nothing is issued until the payment is approved; the notification is held."
-    UNDOES = "The purchase counts no more. With no other purchase left the license is revoked, else it keeps their end."
+    UNDOES = (
+        "The purchase counts no more. With no other purchase left the license is revoked, else it keeps their end. "
+        "Of some units only: those are taken away."
+    )
     RECORDED = "Shown and alerted; the license stays as it is. An order that is not issued yet is never issued."
     SUSPENDS = "The license is suspended until the dispute ends."
-    RESTORES = "The suspension by the dispute ends."
-    REVOKES = "The license is revoked."
+    RESTORES = "The suspension by the dispute ends. A loss that was told before is undone."
+    LOSES = (
+        "The license is revoked, unless another order pays for it: the disputed order counts no more, until the "
+        "dispute is won after all."
+    )
     FOLLOWS = (
         "The license follows the subscription: its end, stopped, paused, past due, its customer. The newest "
         "message counts; a purchase placed later counts beside it."
@@ -52,7 +58,7 @@ RULES: Mapping[EventKind, Rule] = {
     EventKind.CANCELED: Rule(setting="revoke_on_cancel", effect=Effect.UNDOES, otherwise=Effect.RECORDED),
     EventKind.CHARGEBACK_OPENED: Rule(effect=Effect.SUSPENDS),
     EventKind.CHARGEBACK_WON: Rule(effect=Effect.RESTORES),
-    EventKind.CHARGEBACK_LOST: Rule(effect=Effect.REVOKES),
+    EventKind.CHARGEBACK_LOST: Rule(effect=Effect.LOSES),
     EventKind.SUBSCRIPTION: Rule(effect=Effect.FOLLOWS),
 }
 

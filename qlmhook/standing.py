@@ -1,10 +1,11 @@
 """How a license stands by its facts: disputed, stopped, paused, past due, ended."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from qlmhook.events import EventKind
-from qlmhook.history import Fact
+from qlmhook.events import Customer, Event, EventKind, Item
+from qlmhook.facts import Fact
 from qlmhook.terms import FOREVER
 
 
@@ -18,47 +19,104 @@ class Bar:
     ends_at: datetime | None = None
 
 
-def newest(facts: list[Fact], kind: EventKind) -> Fact | None:
+@dataclass(frozen=True, kw_only=True)
+class Dispute:
+    """Where the dispute of an order stands: the newest that was told of it, and when that was learned first."""
+
+    told: Fact
+    learned_at: datetime
+
+    @property
+    def order_ref(self) -> str:
+        """The disputed order."""
+        return self.told.event.order_ref
+
+    @property
+    def is_open(self) -> bool:
+        """It was opened, or opened again."""
+        return self.told.event.kind is EventKind.CHARGEBACK_OPENED
+
+    @property
+    def is_lost(self) -> bool:
+        """It ended for the customer."""
+        return self.told.event.kind is EventKind.CHARGEBACK_LOST
+
+
+_DISPUTE = (EventKind.CHARGEBACK_OPENED, EventKind.CHARGEBACK_WON, EventKind.CHARGEBACK_LOST)
+
+
+def disputes(facts: Sequence[Fact]) -> list[Dispute]:
+    """Return where each order's dispute stands; `facts` are sorted by age."""
+    found: dict[str, Dispute] = {}
+    for fact in facts:
+        if fact.event.kind not in _DISPUTE:
+            continue
+        known, learned_at = found.get(fact.event.order_ref), fact.learned_at
+        if known is not None and known.told.event.kind is fact.event.kind:
+            learned_at = min(learned_at, known.learned_at)  # a repeat is no news
+        found[fact.event.order_ref] = Dispute(told=fact, learned_at=learned_at)
+    return list(found.values())
+
+
+def is_repeat(event: Event, facts: Sequence[Fact]) -> bool:
+    """Tell whether an event says of its order only what was said before.
+
+    A dispute is told again as long as it stands as it did; a refund, when lines, units and detail are the same.
+    """
+    others = [fact for fact in facts if (fact.event.kind, fact.event.at) != (event.kind, event.at)]
+    if event.kind in _DISPUTE:
+        before = [fact for fact in others if fact.event.kind in _DISPUTE and fact.event.at <= event.at]
+        return bool(before) and max(before, key=lambda fact: fact.age).event.kind is event.kind
+    same = [fact for fact in others if fact.event.kind is event.kind and fact.event.detail == event.detail]
+    told: dict[datetime, set[tuple[str, int | None]]] = {}
+    for fact in same:
+        told.setdefault(fact.event.at, set()).update(_units(fact.event.items))
+    return _units(event.items) in told.values()
+
+
+def _units(items: Sequence[Item]) -> set[tuple[str, int | None]]:
+    return {(item.line, item.undone_quantity) for item in items}
+
+
+def namings(facts: Iterable[Fact]) -> list[Customer]:
+    """Return who was named as the customer, the newest last.
+
+    An order names its customer when it is paid; that it names the same again when it is sent again is no news.
+    """
+    known: set[tuple[str, Customer]] = set()
+    orders: set[str] = set()
+    found: list[tuple[datetime, Customer]] = []
+    for fact in sorted(facts, key=lambda fact: fact.age):
+        event = fact.event
+        if event.kind is EventKind.SUBSCRIPTION:
+            found.append((event.at, event.customer))
+        elif event.kind is EventKind.PAID and (event.order_ref, event.customer) not in known:
+            first = event.order_ref not in orders
+            found.append(((event.paid_at or event.at) if first else event.at, event.customer))
+            known.add((event.order_ref, event.customer))
+            orders.add(event.order_ref)
+    return [customer for _, customer in sorted(found, key=lambda naming: naming[0])]
+
+
+def open_disputes(facts: Sequence[Fact]) -> list[Bar]:
+    """Return a bar for each dispute that has not ended."""
+    return [
+        Bar(why=f"The chargeback of order {dispute.order_ref} is open.", learned_at=dispute.learned_at)
+        for dispute in disputes(facts)
+        if dispute.is_open
+    ]
+
+
+def newest(facts: Sequence[Fact], kind: EventKind) -> Fact | None:
+    """Return the last fact of a kind; `facts` are sorted by age."""
     return next((fact for fact in reversed(facts) if fact.event.kind is kind), None)
 
 
 def subscription_end(subscription: Fact | None) -> datetime | None:
+    """Return until when the vendor says that a subscription runs."""
     if subscription is None or subscription.item is None:
         return None
     return FOREVER if subscription.item.lifetime else subscription.item.expires_at
-
-
-def revoked(cause: Fact, facts: list[Fact]) -> Bar:
-    """Why a license is revoked: a dispute is lost, or every purchase that it stands for is undone."""
-    order_ref, kind = cause.event.order_ref, cause.event.kind
-    if kind is EventKind.CHARGEBACK_LOST:
-        return _bar(f"The chargeback of order {order_ref} is lost.", cause, facts)
-    return _bar(f"Order {order_ref} is {kind.value}.", cause, facts)
-
-
-def disputes(facts: list[Fact]) -> list[Bar]:
-    """Return the open disputes, each learned of when it was opened, or opened again after it was won."""
-    opened: dict[str, datetime] = {}
-    for fact in facts:
-        order_ref = fact.event.order_ref
-        if fact.event.kind is EventKind.CHARGEBACK_WON:
-            opened.pop(order_ref, None)
-        elif fact.event.kind is EventKind.CHARGEBACK_OPENED:
-            opened[order_ref] = min(fact.learned_at, opened.get(order_ref, fact.learned_at))
-    return [
-        Bar(why=f"The chargeback of order {order_ref} is open.", learned_at=learned_at)
-        for order_ref, learned_at in opened.items()
-    ]
-
-
-def _bar(why: str, cause: Fact, facts: list[Fact]) -> Bar:
-    """A repeat of the cause is no news: it was learned when it first came."""
-    same = [
-        fact.learned_at
-        for fact in facts
-        if (fact.event.kind, fact.event.order_ref) == (cause.event.kind, cause.event.order_ref)
-    ]
-    return Bar(why=why, learned_at=min(same))
 
 
 def stops_and_pauses(subscription: Fact | None) -> list[Bar]:

@@ -14,8 +14,9 @@ LAYERS: Mapping[int, str] = {
     0: "__init__",
     1: "errors events",
     2: "vendor hookspecs form schemas",
-    3: "config database models keys vocabulary terms properties registry rules templating http",
-    4: "history mappings ledger standing entitlement customers licenses outbox mail mailing variables refusals "
+    3: "config database models keys vocabulary terms properties registry rules templating http facts lines standing "
+    "purchases entitlement",
+    4: "history mappings ledger customers overrides audit assessment licenses outbox mail mailing variables refusals "
     "confirmations listing",
     5: "delivery fulfillment",
     6: "intake decisions worker service",

@@ -19,7 +19,7 @@ from qlmhook_avangate.vendor import _SettingsSchema as AvangateSchema
 
 from qlmhook import (
     config,
-    entitlement,
+    purchases,
     form,
     ledger,
     licenses,
@@ -326,7 +326,7 @@ def test_the_formula_of_activations_is_what_is_issued(shop: Shop) -> None:
 
 
 def test_the_quantity_that_is_held_is_told() -> None:
-    told = f"over {entitlement.MAX_QUANTITY:,}, or over {entitlement.MAX_KEYS:,} with one key for each unit"
+    told = f"over {purchases.MAX_QUANTITY:,}, or over {purchases.MAX_KEYS:,} with one key for each unit"
 
     assert told in sections("properties.md")["How many activations"]
 

@@ -466,7 +466,11 @@ class TestChargeback:
         ("messages", "status"),
         [
             pytest.param([chargeback("WON", 3), chargeback("OPEN", 2)], "active", id="opened arrives after won"),
-            pytest.param([chargeback("LOST", 3), chargeback("OPEN", 2)], "revoked", id="opened arrives after lost"),
+            pytest.param(
+                [chargeback("LOST", 3, RENEWAL), chargeback("LOST", 3), chargeback("OPEN", 2)],
+                "revoked",
+                id="opened arrives after lost",
+            ),
             pytest.param(
                 [chargeback("OPEN", 2), chargeback("WON", 3), chargeback("OPEN", 4)], "suspended", id="opened again"
             ),

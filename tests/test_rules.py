@@ -105,7 +105,7 @@ ROWS = [
         kind=EventKind.CHARGEBACK_LOST,
         messages=[chargeback("LOST", 2)],
         after=("revoked", FIRST_END),
-        told="The license is revoked.",
+        told="The license is revoked, unless",
     ),
     Row(
         kind=EventKind.SUBSCRIPTION,

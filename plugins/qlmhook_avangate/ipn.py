@@ -49,6 +49,7 @@ NO_CHARGEBACK = frozenset({"", "NONE"})
 TOTAL_REFUNDS = frozenset({"TOTAL", "FULL"})
 
 _QUANTITY = re.compile(r"[1-9][0-9]{0,8}")
+_REFUNDED_QUANTITY = re.compile(r"-?(?P<units>[1-9][0-9]{0,8})")
 
 
 LINE_ARRAYS = ("IPN_PID", "IPN_PNAME", "IPN_QTY", "IPN_PRICE", "IPN_TOTAL")
@@ -89,11 +90,14 @@ class IpnSchema(Schema):
     IPN_LICENSE_EXP = _Elements()
     IPN_LICENSE_LIFETIME = _Elements()
     SALEDATE = WallTime(load_default=None)
+    PAYMENTDATE = WallTime(load_default=None)
+    MESSAGE_ID = fields.String(load_default="")
     TIMEZONE_OFFSET = Offset(load_default=None)
     TEST_ORDER = fields.String(load_default="0", validate=validate.OneOf(["", "0", "1"]))
     FRAUD_STATUS = fields.String(load_default="")
     CHARGEBACK_RESOLUTION = fields.String(load_default="")
     REFUND_TYPE = fields.String(load_default="")
+    IPN_TOTALGENERAL = fields.String(load_default="")
     VENDOR_CODE = fields.String(load_default="", validate=validate.Length(max=64))
     CUSTOMEREMAIL = fields.String(load_default="")
     FIRSTNAME = fields.String(load_default="")
@@ -142,7 +146,7 @@ def parse(form: Form, zone: tzinfo) -> Message:
         refunded = _refunded_lines(data)
         if refunded is None:
             return replace(message, unclear=_UNCLEAR_REFUND.format(data["REFUND_TYPE"][:40]))
-        event = replace(event, items=tuple(event.items[index] for index in refunded))
+        event = replace(event, items=tuple(_refunded(event.items[index], data, index) for index in refunded))
     return replace(message, events=(event,))
 
 
@@ -162,6 +166,12 @@ _UNCLEAR_CHARGEBACK = (
 _UNCLEAR_REFUND = (
     "A refund of the type {!r} does not say which lines it is for. Look the order up in 2Checkout, revoke what is to "
     "be revoked with `qlmhook license revoke`, and close this with `qlmhook notification dismiss`."
+)
+
+
+_UNCLEAR_OPTIONS = (
+    "The order has several lines of this product, and its options do not tell which line they are for. Look the order "
+    "up in 2Checkout."
 )
 
 
@@ -193,6 +203,14 @@ def _refunded_lines(data: Mapping[str, Any]) -> list[int] | None:
     return negative if 0 < len(negative) < len(every) else None
 
 
+def _refunded(item: Item, data: Mapping[str, Any], index: int) -> Item:
+    """Return a refunded line with how many of its units are refunded, where the message tells."""
+    quantity = _REFUNDED_QUANTITY.fullmatch(_element(data["IPN_QTY"], index))
+    if quantity is None or data["REFUND_TYPE"].strip().upper() in TOTAL_REFUNDS:
+        return item
+    return replace(item, undone_quantity=int(quantity["units"]))
+
+
 def _event(kind: EventKind, reason: str, data: Mapping[str, Any], form: Form, account_zone: tzinfo) -> Event:
     zone = data["TIMEZONE_OFFSET"] or account_zone
     at = to_utc(_message_date(data["IPN_DATE"]), zone)
@@ -202,11 +220,29 @@ def _event(kind: EventKind, reason: str, data: Mapping[str, Any], form: Form, ac
         order_ref=data["REFNO"],
         at=at,
         placed_at=placed_at,
+        paid_at=_paid_at(data, zone, placed_at, at),
+        sequence=_sequence(data["MESSAGE_ID"]),
         test=data["TEST_ORDER"] == "1",
         customer=_customer(data),
         items=_items(data, form, zone),
         reason=reason,
+        detail=" ".join([data["IPN_TOTALGENERAL"], *data["IPN_TOTAL"]]) if kind is EventKind.REFUNDED else "",
     )
+
+
+def _paid_at(data: Mapping[str, Any], zone: tzinfo, placed_at: datetime, at: datetime) -> datetime:
+    """Return when an order was paid: a card with the order, a bank transfer (PAYMENT_RECEIVED) when it arrives.
+
+    IPN_DATE is no time of payment: each re-send has a new one.
+    """
+    if data["PAYMENTDATE"]:
+        return to_utc(data["PAYMENTDATE"], zone)
+    return at if data["ORDERSTATUS"].strip().upper() == "PAYMENT_RECEIVED" else placed_at
+
+
+def _sequence(message_id: str) -> int:
+    """Return the number of a message; in all published captures a later message has a higher one."""
+    return int(message_id) if re.fullmatch(r"[0-9]{1,18}", message_id) else 0
 
 
 def _message_date(text: str) -> datetime:
@@ -235,17 +271,18 @@ def _customer(data: Mapping[str, Any]) -> Customer:
 
 def _items(data: Mapping[str, Any], form: Form, zone: tzinfo) -> tuple[Item, ...]:
     seen: Counter[str] = Counter()
+    lines_of = Counter(data["IPN_PID"])
     items = []
     for index, product_id in enumerate(data["IPN_PID"]):
-        seen[product_id] += 1
-        place = _license_index(data, product_id, seen[product_id], index)
-        items.append(_item(data, form, zone, index=index, line=f"{product_id}#{seen[product_id]}", license_index=place))
+        nth = seen[product_id] = seen[product_id] + 1
+        place = _license_index(data, product_id, nth, index)
+        item = _item(data, zone, index=index, line=f"{product_id}#{nth}", license_index=place)
+        options = _options(form, product_id, nth, lines_of[product_id])
+        items.append(replace(item, problem=_UNCLEAR_OPTIONS) if options is None else replace(item, options=options))
     return tuple(items)
 
 
-def _item(
-    data: Mapping[str, Any], form: Form, zone: tzinfo, *, index: int, line: str, license_index: int | None
-) -> Item:
+def _item(data: Mapping[str, Any], zone: tzinfo, *, index: int, line: str, license_index: int | None) -> Item:
     product_id = data["IPN_PID"][index]
     product_name = data["IPN_PNAME"][index]
     subscription_ref = _element(data["IPN_LICENSE_REF"], license_index).strip()
@@ -279,7 +316,6 @@ def _item(
         subscription_ref=subscription_ref,
         expires_at=None if expires_at is None or lifetime else to_utc(expires_at, zone),
         lifetime=lifetime,
-        options=_options(form, product_id),
         problem=" ".join(problems),
     )
 
@@ -303,6 +339,14 @@ def _element(elements: list[str], index: int | None) -> str:
     return elements[index] if index is not None and index < len(elements) else ""
 
 
-def _options(form: Form, product_id: str) -> tuple[str, ...]:
-    """Return the values of the options that the customer chose for this product."""
-    return tuple(value for value in form.arrays.get(f"IPN_PRODUCT_OPTIONS_{product_id}_VALUE", ()) if value)
+def _options(form: Form, product_id: str, nth: int, lines: int) -> tuple[str, ...] | None:
+    """Return the values of the options that the customer chose for the nth line of this product.
+
+    2Checkout names options by product: those of several lines of one product stand one line after the other. None
+    when they cannot be parted evenly.
+    """
+    values = form.arrays.get(f"IPN_PRODUCT_OPTIONS_{product_id}_VALUE", ())
+    each, rest = divmod(len(values), lines)
+    if rest:
+        return None
+    return tuple(value for value in values[(nth - 1) * each : nth * each] if value)

@@ -1,0 +1,143 @@
+"""Where each license stands: what all facts and decisions about it say, beside the licenses that there are."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from qlmhook import mappings, models, overrides
+from qlmhook.entitlement import Entitlement, derive
+from qlmhook.errors import Held, NotFound, PropertyError
+from qlmhook.events import Item
+from qlmhook.facts import Fact
+from qlmhook.lines import Subject
+from qlmhook.overrides import Decisions
+from qlmhook.purchases import Circumstances, Place
+from qlmhook.registry import Account
+from qlmhook.rules import Policy
+from qlmhook.terms import Terms
+
+Facts = Mapping[Subject, list[Fact]]
+
+
+@dataclass(kw_only=True)
+class Matter:
+    """One subject: its facts, its licenses by unit, what the facts entitle to, and what is held.
+
+    `surplus` are licenses for units that another license stands for: they were issued before it was known that two
+    orders are about one subscription; those of them that are revoked for that become `retired`. `taken` are the
+    orders, lines and units that licenses stand under, of other subjects too.
+    """
+
+    subject: Subject
+    facts: list[Fact]
+    licenses: dict[int, models.License] = field(default_factory=dict)
+    surplus: list[models.License] = field(default_factory=list)
+    retired: list[models.License] = field(default_factory=list)
+    taken: set[tuple[str, str, int]] = field(default_factory=set)
+    decisions: Decisions = field(default_factory=dict)
+    fulfilled: Mapping[Place, str]
+    entitlement: Entitlement | None = None
+    holds: list[Held] = field(default_factory=list)
+
+    def began(self, license: models.License) -> bool:
+        """Tell whether a license was issued for the order that began the subject."""
+        return (license.order_ref, license.line) == (self.subject.order_ref, self.subject.line)
+
+    @property
+    def orders(self) -> set[str]:
+        """The orders that the facts name."""
+        return {fact.event.order_ref for fact in self.facts} - {""}
+
+    @property
+    def places(self) -> set[Place]:
+        """The lines of orders that the subject is about."""
+        return {(fact.event.order_ref, fact.item.line) for fact in self.facts if fact.item and fact.event.order_ref}
+
+
+def assess(account: Account, facts: Facts) -> list[Matter]:
+    """Return where each subject stands, by its facts."""
+    orders = {fact.event.order_ref for told in facts.values() for fact in told} - {""}
+    fulfilled = fulfilled_lines(account.name, orders)
+    matters = [Matter(subject=subject, facts=told, fulfilled=fulfilled) for subject, told in facts.items()]
+    _find_licenses(account.name, matters, orders)
+    every = [license.id for matter in matters for license in [*matter.licenses.values(), *matter.surplus]]
+    decisions = overrides.of_licenses(every) if every else {}
+
+    def terms_for(place: Place, item: Item) -> Terms | None:
+        return _usable_terms(account.name, item, fulfilled.get(place))
+
+    for matter in matters:
+        matter.decisions = decisions
+        circumstances = Circumstances(
+            terms_for=terms_for,
+            zone=account.vendor.timezone,
+            policy=policy_of(account),
+            fulfilled=fulfilled,
+            extensions={
+                unit: overrides.extensions(decisions.get(license.id, ())) for unit, license in matter.licenses.items()
+            },
+        )
+        matter.entitlement, matter.holds = derive(matter.facts, circumstances)
+    return matters
+
+
+def policy_of(account: Account) -> Policy:
+    """Return what the operator chose for an account."""
+    settings = account.settings
+    return Policy(revoke_on_refund=settings.revoke_on_refund, revoke_on_cancel=settings.revoke_on_cancel)
+
+
+def fulfilled_lines(vendor: str, order_refs: Iterable[str]) -> dict[Place, str]:
+    """Return the lines of these orders that a license was issued or extended for, each with the terms' source."""
+    table = models.FulfilledLine
+    rows = table.select().where(table.vendor == vendor, table.order_ref.in_(sorted(order_refs)))
+    return {(row.order_ref, row.line): row.terms for row in rows}
+
+
+def _find_licenses(vendor: str, matters: list[Matter], orders: set[str]) -> None:
+    """Give each license to the subject that it belongs to: by its reference, and by its line."""
+    table = models.License
+    references = {matter.subject.subscription_ref for matter in matters} - {""}
+    found: dict[int, models.License] = {}
+    for column, values in ((table.subscription_ref, references), (table.order_ref, orders)):
+        if values:
+            rows = table.with_customers()
+            found |= {row.id: row for row in rows.where(table.vendor == vendor, column.in_(sorted(values)))}
+    taken = {(license.order_ref, license.line, license.unit) for license in found.values()}
+    for matter in matters:
+        matter.taken = taken
+    places = [(matter, matter.places) for matter in matters]
+    owned = [(owner, license) for license in found.values() if (owner := _matter_of(license, places)) is not None]
+    for owner, license in sorted(owned, key=lambda pair: (not pair[0].began(pair[1]), pair[1].id)):
+        if license.unit in owner.licenses:
+            owner.surplus.append(license)
+        else:
+            owner.licenses[license.unit] = license
+
+
+def _matter_of(license: models.License, places: list[tuple[Matter, set[Place]]]) -> Matter | None:
+    place = license.order_ref, license.line
+    of_reference = [
+        (matter, lines)
+        for matter, lines in places
+        if lines and license.subscription_ref and matter.subject.subscription_ref == license.subscription_ref
+    ]
+    candidates = of_reference or [(matter, lines) for matter, lines in places if place in lines]
+    candidates.sort(key=lambda candidate: place not in candidate[1])
+    return candidates[0][0] if candidates else None
+
+
+def _usable_terms(vendor: str, item: Item, sold_by: str | None) -> Terms | None:
+    """Return the terms that a line was sold by, else those of its mapping; raises Held without usable ones."""
+    subject = f"product {item.product_id}"
+    try:
+        if sold_by is not None:
+            return mappings.terms_sold(sold_by)
+        return mappings.terms_of(vendor, item.product_id, item.options)
+    except NotFound:
+        raise Held(
+            f"Product {item.product_id} ({item.product_name[:80]!r}) has no mapping: "
+            f"set the property pid_{item.product_id}.",
+            subject=subject,
+        ) from None
+    except PropertyError as error:
+        raise Held(f"The mapping of product {item.product_id} cannot be used: {error}", subject=subject) from error

@@ -1,0 +1,214 @@
+"""What was bought: the paid lines of orders, put together from every message about each, and what undid them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
+
+from qlmhook import standing
+from qlmhook.errors import Held
+from qlmhook.events import EventKind, Item
+from qlmhook.facts import Fact
+from qlmhook.rules import Effect, Policy, effect_of
+from qlmhook.terms import FOREVER, Terms
+
+MAX_QUANTITY = 10_000
+MAX_KEYS = 1_000
+"""More units, or keys, than this in one line are looked at by a person first."""
+
+Place = tuple[str, str]
+"""An order's reference and the name of a line in it."""
+
+TermsFor = Callable[[Place, Item], Terms | None]
+"""Returns a line's terms, or None for a product that gets no license; raises Held without a usable mapping."""
+
+Extension = tuple[datetime, datetime]
+"""When an operator extended a license, and until when."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What the facts are judged by.
+
+    The mappings, where days end, the operator's choice, which lines took effect already, and by unit how the
+    operator extended a license.
+    """
+
+    terms_for: TermsFor
+    zone: tzinfo
+    policy: Policy
+    fulfilled: Mapping[Place, str]
+    extensions: Mapping[int, tuple[Extension, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undoing:
+    """What took a purchase back, or only so many `units` of it, and when that was learned.
+
+    `binding` when it takes back what is issued, too.
+    """
+
+    cause: Fact
+    units: int | None
+    learned_at: datetime
+    binding: bool = True
+
+    def is_of(self, quantity: int) -> bool:
+        """Tell whether it took a whole purchase of so many units."""
+        return self.units is None or self.units >= quantity
+
+    @property
+    def why(self) -> str:
+        """A sentence for the license's history."""
+        order_ref, kind = self.cause.event.order_ref, self.cause.event.kind
+        if kind is EventKind.CHARGEBACK_LOST:
+            return f"The chargeback of order {order_ref} is lost."
+        return f"Order {order_ref} is {kind.value}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purchase:
+    """One paid line of one order, put together from every message about it.
+
+    `paid_at` is when the vendor first told of its payment, as the vendor dates it; repeats are no news. `terms` are
+    those it was sold by; `product_terms` those of the purchase that its product was bought with first, for a renewal
+    only moves the end. Source: QLM, "Subscription workflow when integrated with an e-commerce provider".
+    """
+
+    order_ref: str
+    line: str
+    placed_at: datetime
+    paid_at: datetime
+    learned_at: datetime
+    test: bool
+    item: Item
+    expires_at: datetime | None
+    terms: Terms
+    product_terms: Terms
+    undone: tuple[Undoing, ...] = ()
+
+    @property
+    def place(self) -> Place:
+        """Which line of which order it is."""
+        return self.order_ref, self.line
+
+    @property
+    def quantity(self) -> int:
+        """How many units were bought and, as long as it counts, not taken back."""
+        taken = max((undoing.units or 0 for undoing in self.undone), default=0)
+        return self.item.quantity - taken if self.counts else self.item.quantity
+
+    @property
+    def counts(self) -> bool:
+        """Whether any unit of it was not taken back."""
+        return not any(undoing.is_of(self.item.quantity) for undoing in self.undone)
+
+    @property
+    def units(self) -> int:
+        """How many keys it stands for."""
+        return 1 if self.product_terms.one_key else self.quantity
+
+    @property
+    def sold_units(self) -> int:
+        """How many keys it stood for before any unit was taken back."""
+        return 1 if self.product_terms.one_key else self.item.quantity
+
+    @property
+    def product(self) -> tuple[str, tuple[str, ...]]:
+        """What was bought; a renewal buys the same again."""
+        return self.item.product_id, self.item.options
+
+
+def of(
+    facts: list[Fact], undone: Mapping[Place, tuple[Undoing, ...]], circumstances: Circumstances
+) -> tuple[list[Purchase], list[Held]]:
+    """Return the purchases, oldest first, without those of products that get no license, and what is held.
+
+    A purchase that was undone before it took effect is none.
+    """
+    lines: dict[Place, list[Fact]] = {}
+    for fact in facts:
+        if fact.event.kind is EventKind.PAID and fact.item is not None:
+            lines.setdefault((fact.event.order_ref, fact.item.line), []).append(fact)
+    purchases: list[Purchase] = []
+    holds = []
+    for place in sorted(lines, key=lambda place: _sale(place, lines[place])):
+        quantity = max(fact.item.quantity for fact in lines[place] if fact.item)
+        undoings = undone.get(place, ())
+        if place not in circumstances.fulfilled and any(undoing.is_of(quantity) for undoing in undoings):
+            continue
+        try:
+            purchase = _purchase(place, lines[place], purchases, circumstances.terms_for)
+        except Held as hold:
+            hold.order_ref = place[0]
+            holds.append(hold)
+            continue
+        if purchase is not None:
+            purchases.append(replace(purchase, undone=tuple(undoing for undoing in undoings if undoing.binding)))
+    return purchases, holds
+
+
+def undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, tuple[Undoing, ...]]:
+    """Return the lines that were taken back, as a whole or in part, each with what did that.
+
+    A shop that tells twice of a part may mean the same one: the larger counts. A lost dispute takes the lines of its
+    own order back.
+    """
+    found: dict[Place, dict[tuple[EventKind, int | None], Undoing]] = {}
+    lost = {dispute.order_ref: dispute for dispute in standing.disputes(facts) if dispute.is_lost}
+    for fact in facts:
+        if fact.item is None:
+            continue
+        place, units = (fact.event.order_ref, fact.item.line), fact.item.undone_quantity
+        causes = found.setdefault(place, {})
+        effect = effect_of(fact.event.kind, circumstances.policy)
+        if effect in (Effect.UNDOES, Effect.RECORDED):
+            binding = effect is Effect.UNDOES
+            new = Undoing(cause=fact, units=units, learned_at=fact.learned_at, binding=binding)
+            known = causes.setdefault((fact.event.kind, units), new)  # a repeat is no news
+            if fact.learned_at < known.learned_at:
+                causes[fact.event.kind, units] = replace(known, learned_at=fact.learned_at)
+        if (dispute := lost.get(fact.event.order_ref)) is not None:
+            causes[dispute.told.event.kind, None] = Undoing(
+                cause=dispute.told, units=None, learned_at=dispute.learned_at
+            )
+    return {place: tuple(causes.values()) for place, causes in found.items() if causes}
+
+
+def _sale(place: Place, facts: list[Fact]) -> tuple[datetime, int, str, str]:
+    """Sorts purchases by when they were placed; of one time by the number of their order."""
+    order_ref, line = place
+    return min(fact.event.placed_at for fact in facts), len(order_ref), order_ref, line
+
+
+def _purchase(place: Place, facts: list[Fact], earlier: list[Purchase], terms_for: TermsFor) -> Purchase | None:
+    """Put together what several messages told about one line: the newest counts, date and quantity only grow."""
+    items = [fact.item for fact in facts if fact.item is not None]
+    item = next((item for item in reversed(items) if not item.problem), items[-1])
+    previous = earlier[-1] if earlier else None
+    same = [purchase for purchase in earlier if purchase.item.product_id == item.product_id]
+    terms = terms_for(place, item)
+    if terms is None and same:
+        terms = same[-1].terms  # a product that is ignored since goes on being renewed for those who have it
+    if terms is None:
+        return None
+    order_ref, line = place
+    if item.problem:
+        raise Held(f"Line {line}: {item.problem}", subject=f"order {order_ref}")
+    item = replace(item, quantity=max(item.quantity for item in items))
+    limit = MAX_QUANTITY if terms.one_key else MAX_KEYS
+    if item.quantity > limit:
+        raise Held(f"Line {line}: the quantity {item.quantity} is over {limit}.", subject=f"order {order_ref}")
+    dates = [item.expires_at for item in items if item.expires_at is not None]
+    sold_again = previous is not None and previous.product == (item.product_id, item.options)
+    return Purchase(
+        order_ref=order_ref,
+        line=line,
+        placed_at=min(fact.event.placed_at for fact in facts),
+        paid_at=min(fact.event.paid_at or fact.event.at for fact in facts),
+        learned_at=min(fact.learned_at for fact in facts),
+        test=facts[-1].event.test,
+        item=item,
+        expires_at=FOREVER if any(item.lifetime for item in items) else max(dates, default=None),
+        terms=terms,
+        product_terms=previous.product_terms if sold_again and previous is not None else terms,
+    )
