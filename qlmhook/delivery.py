@@ -124,9 +124,16 @@ class Delivery:
     def _mail(self, row: models.Outbox) -> str:
         payload = outbox.payload_of(row)
         with self._database.reading():
-            licenses = mailing.licenses_in(row)
-            if not licenses:
+            every = mailing.licenses_in(row)
+            if not every:
                 raise DeliveryFailed("Another mail has taken the place of this one.", permanent=True)
+            licenses = [license for license in every if license.revoked_at is None]
+        if len(licenses) < len(every):
+            with self._database.transaction():
+                mailing.withdraw(row, [license for license in every if license.revoked_at is not None])
+        if not licenses:
+            return "Not sent: the license was revoked before."
+        with self._database.reading():
             zone = self._accounts.named(row.vendor).vendor.timezone
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
             terms = _mail_terms(licenses[0], row.order_ref)

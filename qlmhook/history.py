@@ -107,6 +107,14 @@ def about(
     }
 
 
+def is_overtaken(vendor: str, event: Event, notification_id: int) -> bool:
+    """Tell whether another notification than this one had the last word about an event's subscriptions."""
+    references = {item.subscription_ref for item in event.items} - {""}
+    facts = _with(vendor, models.Fact.subscription_ref, references)
+    told = [fact for fact in facts if fact.event.kind is event.kind is EventKind.SUBSCRIPTION]
+    return bool(told) and max(told, key=lambda fact: fact.age).told_by != notification_id
+
+
 def is_paid(vendor: str, order_ref: str) -> bool:
     """Tell whether any line of an order was paid."""
     table = models.Fact

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from qlmhook import ledger, models
+from qlmhook import history, ledger, models
 from qlmhook.database import Database
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.events import Message
@@ -63,8 +63,8 @@ class Intake:
             with self._database.transaction():
                 row = ledger.enter(account, notification, verified, message)
                 self._note_key(account, verified, message)
-                if row.copies > 1:  # a repeat came later, but says what it said first
-                    message = read(account.vendor, ledger.restore(row))
+                if row.copies > 1:
+                    message = self._repeated(account, row, message)
                 if not row.dismissed:
                     self._fulfillment.apply(account, row, message, now=self._clock())
         except MalformedNotification as error:
@@ -87,6 +87,19 @@ class Intake:
             row = ledger.get(notification_id)
             self._fulfillment.reapply(self._accounts.named(row.vendor), row, now=self._clock())
         return row
+
+    @staticmethod
+    def _repeated(account: Account, row: models.Notification, message: Message) -> Message:
+        """Return what a repeat says: what it said first, although it came later.
+
+        A subscription's message without a date of its own is news again if it says how things stand after another one
+        said otherwise.
+        """
+        first = read(account.vendor, ledger.restore(row))
+        undated = [event for event in message.events if event not in first.events]
+        if undated and all(history.is_overtaken(account.name, event, row.id) for event in undated):
+            return message
+        return first
 
     def _warn_of_forgery(self, account: Account, error: SignatureRejected) -> None:
         with self._database.transaction():

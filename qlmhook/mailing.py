@@ -124,6 +124,13 @@ def licenses_in(row: models.Outbox) -> list[models.License]:
     return list(rows.join(mailed, on=mailed.license == table.id).where(mailed.outbox == row).order_by(mailed.id))
 
 
+def withdraw(row: models.Outbox, licenses: Iterable[models.License]) -> None:
+    """Leave licenses out of a mail that is due: they are mailed anew if they are given back."""
+    mailed = models.MailedLicense
+    ids = [license.id for license in licenses]
+    mailed.delete().where(mailed.outbox == row, mailed.license.in_(ids)).execute()
+
+
 def template_for(entitlement: Entitlement, grant: Grant) -> str:
     """Return the template of the mail that is due for a license; empty for no mail.
 

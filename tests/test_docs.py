@@ -19,7 +19,6 @@ from qlmhook_avangate.vendor import _SettingsSchema as AvangateSchema
 
 from qlmhook import (
     config,
-    purchases,
     form,
     ledger,
     licenses,
@@ -27,6 +26,7 @@ from qlmhook import (
     models,
     outbox,
     properties,
+    purchases,
     registry,
     rules,
     variables,

@@ -253,13 +253,24 @@ class TestEnds:
 
         assert pick(shop, "license_model", "expires_at") == [("subscription", FIRST_END)]
 
-    def test_a_pause_that_is_told_again_after_its_end_does_not_begin_anew(self, shop: Shop) -> None:
-        """As long as DATE_UPDATED is not ticked, the day on which it was told first counts."""
-        pause, resumed = (Subscription(status=status, without=["DATE_UPDATED"]) for status in ("PAUSED", "ACTIVE"))
+    @pytest.mark.parametrize(
+        ("told", "status"),
+        [
+            (["PAUSED"], "suspended"),
+            (["PAUSED", "ACTIVE"], "active"),
+            (["PAUSED", "ACTIVE", "PAUSED"], "suspended"),
+            (["PAUSED", "ACTIVE", "PAUSED", "PAUSED", "ACTIVE"], "active"),
+            (["ACTIVE", "DISABLED", "ACTIVE"], "active"),
+            (["ACTIVE", "DISABLED", "DISABLED"], "suspended"),
+        ],
+    )
+    def test_without_a_date_of_its_own_the_last_message_to_arrive_counts(
+        self, shop: Shop, told: Sequence[str], status: str
+    ) -> None:
+        """As long as DATE_UPDATED is not ticked; also when the last one says, to the byte, what the first one said."""
+        post(shop, FIRST, *(Subscription(status=word, without=["DATE_UPDATED"]) for word in told))
 
-        post(shop, FIRST, pause, resumed, pause)
-
-        assert pick(shop, "status") == [("active",)]
+        assert pick(shop, "status") == [(status,)]
 
     def test_why_it_is_barred_is_told_in_the_pause_alone(self, shop: Shop) -> None:
         post(shop, FIRST, paused(start="2026-02-01", end="2026-03-01"))
