@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from qlmhook import history, models
+from qlmhook.addresses import address_key
 from qlmhook.events import Customer
 
 
@@ -13,7 +14,7 @@ def save(customer: Customer, told_at: datetime) -> None:
     For each part the newest message that has it counts. `told_at` is when the vendor made this one: a late
     message is put where it belongs among all that are known.
     """
-    key = history.address_key(customer.email)
+    key = address_key(customer.email)
     if not key:
         return
     row = models.Customer.get_or_none(models.Customer.email_key == key)
@@ -33,7 +34,7 @@ def save(customer: Customer, told_at: datetime) -> None:
 
 def find(email: str) -> models.Customer | None:
     """Return the customer with this address, if it is one."""
-    return models.Customer.get_or_none(models.Customer.email_key == history.address_key(email))
+    return models.Customer.get_or_none(models.Customer.email_key == address_key(email))
 
 
 def _columns(known: dict[str, str], customers: list[Customer]) -> dict[str, str | datetime]:

@@ -6,20 +6,16 @@ them (entitlement.py), so the order in which notifications arrive does not matte
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from qlmhook import models
+from qlmhook.addresses import address_key
 from qlmhook.events import Customer, Event, EventKind, Item, Standing
 
 _RANKS = {kind: rank for rank, kind in enumerate(EventKind)}
-
-LONGEST_ADDRESS = 254
-
-_ADDRESS = re.compile(r"[^@\s<>,;:\"\\()\[\]]{1,64}@[^@\s<>,;:\"\\()\[\]]{1,189}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +105,6 @@ def subjects_of(vendor: str, event: Event) -> list[Subject]:
         return [Subject(vendor=vendor, subscription_ref=item.subscription_ref) for item in event.items]
     subjects = list(dict.fromkeys(owners(vendor, of_order(vendor, event.order_ref)).values()))
     return sorted(subjects, key=lambda subject: not subject.subscription_ref)
-
-
-def address_key(email: str) -> str:
-    """Return an e-mail address as addresses are compared, or nothing if it cannot be mailed to."""
-    key = email.lower()  # can be longer: some letters become two
-    usable = _ADDRESS.fullmatch(email) and email.isprintable() and len(key) <= LONGEST_ADDRESS
-    return key if usable else ""
 
 
 def owners(vendor: str, facts: Iterable[Fact]) -> dict[tuple[str, str], Subject]:

@@ -14,7 +14,7 @@ LAYERS: Mapping[int, str] = {
     0: "__init__",
     1: "errors events",
     2: "vendor hookspecs form schemas",
-    3: "config database models keys vocabulary terms properties registry rules templating http",
+    3: "addresses config database models keys vocabulary terms properties registry rules templating http",
     4: "history mappings ledger standing entitlement customers licenses outbox mail mailing variables refusals "
     "confirmations listing",
     5: "delivery fulfillment",
