@@ -1,9 +1,9 @@
 """Applies what a notification says: facts are added, and the licenses they are about are brought up to date."""
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 from qlmhook import confirmations, customers, history, ledger, licenses, mappings, models
 from qlmhook.entitlement import Circumstances, Place, derive
@@ -171,29 +171,56 @@ def read(vendor: Vendor, notification: Notification) -> Message:
     Raises MalformedNotification, or whatever a faulty plugin raises.
     """
     message = vendor.parse(notification)
+    text = "".join(_texts(asdict(message)))
+    if "\0" in text:
+        raise MalformedNotification("The notification has a NUL character.")
     try:
-        text = json.dumps([asdict(event) for event in message.events], default=str, ensure_ascii=False)
         text.encode()
     except UnicodeEncodeError:  # JSON can carry half a character
         raise MalformedNotification("The notification has text that is not Unicode.") from None
-    if r"\u0000" in text:
-        raise MalformedNotification("The notification has a NUL character.")
-    texts = {"kind": message.kind, "order_ref": message.order_ref, "order_status": message.order_status}
-    texts |= {"subscription_ref": message.subscription_ref, "merchant": message.merchant}
+    for name in ("kind", "order_ref", "order_status", "subscription_ref", "merchant"):
+        _refuse_too_long(name, getattr(message, name))
     for event in message.events:
-        texts["event.order_ref"] = event.order_ref
+        _refuse_too_long("event.order_ref", event.order_ref)
         for item in event.items:
-            texts |= {f"item.{name}": getattr(item, name) for name in ("line", "product_id", "subscription_ref")}
-            _refuse_too_long(texts)
-    _refuse_too_long(texts)
+            for name in ("line", "product_id", "subscription_ref"):
+                _refuse_too_long(f"item.{name}", getattr(item, name))
+        _refuse_incomplete(event)
     return message
 
 
-def _refuse_too_long(texts: Mapping[str, str]) -> None:
-    for name, text in texts.items():
-        limit = LONGEST_KIND if name == "kind" else LONGEST_REFERENCE
-        if len(text) > limit:
-            raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a message that was taken apart into dicts and tuples."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
+
+
+def _refuse_incomplete(event: Event) -> None:
+    """These are the plugin's mistakes, and its author reads the sentence."""
+    told = event.kind.value
+    if not event.items and event.kind in (EventKind.PAID, EventKind.SUBSCRIPTION):
+        raise MalformedNotification(f"The plugin's {told} event names no line: its items are empty.")
+    times: dict[str, datetime | None] = {"at": event.at, "placed_at": event.placed_at}
+    times |= {f"items[{place}].expires_at": item.expires_at for place, item in enumerate(event.items)}
+    if event.standing is not None:
+        times |= {f"standing.{name}": getattr(event.standing, name) for name in ("paused_from", "paused_until")}
+    for name, time in times.items():
+        if time is not None and time.utcoffset() is None:
+            raise MalformedNotification(
+                f"The {name} of the plugin's {told} event is {time.isoformat()}, a time without a zone: give it a "
+                "tzinfo, such as datetime.UTC."
+            )
+
+
+def _refuse_too_long(name: str, text: str) -> None:
+    limit = LONGEST_KIND if name == "kind" else LONGEST_REFERENCE
+    if len(text) > limit:
+        raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")
 
 
 def _policy(account: Account) -> Policy:
