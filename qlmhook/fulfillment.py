@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from qlmhook import confirmations, customers, history, ledger, licenses, mappings, models
+from qlmhook import confirmations, customers, history, ledger, licenses, listing, mappings, models
 from qlmhook.entitlement import Circumstances, Place, derive
 from qlmhook.errors import Held, MalformedNotification, NotFound, PropertyError
 from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Item, Message
@@ -136,7 +136,7 @@ class Fulfillment:
         if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.REVOKES):
             self._mailing.alert(
                 subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
-                text=f"{effect.value} See `qlmhook license list --order {event.order_ref}`.",
+                text=f"{effect.value} See `{listing.where_to_look(account.name, event.order_ref)}`.",
                 now=now,
                 once=True,
             )
@@ -159,8 +159,7 @@ class Fulfillment:
                 about = f"order {row.order_ref}" if row.order_ref else f"a notification of {account.name}"
                 self._mailing.alert(
                     subject=f"Held: {about}",
-                    text=f"{hold} It is notification {row.id}; `qlmhook notification list --state held` shows all "
-                    "that waits.",
+                    text=f"{hold} See `qlmhook notification show {row.id}`.",
                     now=now,
                 )
 
