@@ -10,6 +10,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
+from qlmhook.addresses import mailbox
 from qlmhook.errors import ConfigurationError
 from qlmhook.schemas import Texts, explain
 
@@ -61,15 +62,31 @@ class Settings:
     vendors: Mapping[str, VendorSettings]
 
 
+def _address(text: str) -> None:
+    try:
+        mailbox(text)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _addresses(texts: list[str]) -> None:
+    for text in texts:
+        _address(text)
+
+
+def _address_or_nothing(text: str) -> None:
+    _addresses([text] if text else [])
+
+
 class _MailSchema(Schema):
     host = fields.String(load_default="localhost")
     port = fields.Integer(load_default=25, validate=validate.Range(1, 65535))
     tls = fields.String(load_default="none", validate=validate.OneOf(["none", "starttls", "tls"]))
     username = fields.String(load_default="")
     password = fields.String(load_default="")
-    sender = fields.String(load_default="Licensing <licensing@localhost>", validate=validate.Length(min=3))
-    bcc = Texts(load_default=list)
-    operator = fields.String(load_default="")
+    sender = fields.String(load_default="Licensing <licensing@localhost>", validate=_address)
+    bcc = Texts(load_default=list, validate=_addresses)
+    operator = fields.String(load_default="", validate=_address_or_nothing)
     templates = fields.String(load_default="")
 
 
@@ -119,10 +136,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = os.environ if environ is None else environ
     path = config_path(environ)
-    raw = _read_file(path, required=CONFIG_VARIABLE in environ)
-    for name, value in sorted(environ.items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            _override(raw, name, value)
+    overrides = {name: value for name, value in sorted(environ.items()) if name.startswith(ENVIRONMENT_PREFIX)}
+    raw = _read_file(path, required=CONFIG_VARIABLE in environ or not overrides)
+    for name, value in overrides.items():
+        _override(raw, name, value)
     try:
         data = _SettingsSchema().load(raw)
     except ValidationError as error:
@@ -144,7 +161,10 @@ def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if required:
-            raise ConfigurationError(f"The configuration file {path} does not exist.") from None
+            raise ConfigurationError(
+                f"There is no configuration: {path.absolute()} does not exist. Run this where {DEFAULT_CONFIG} is, "
+                f"name the file in {CONFIG_VARIABLE}, or make one with `qlmhook init`."
+            ) from None
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The configuration file {path} cannot be read: {error}.") from error

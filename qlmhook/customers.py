@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from qlmhook import history, models, standing
+from qlmhook.addresses import address_key
 from qlmhook.events import Customer, Event
 
 
@@ -13,7 +14,7 @@ def save(event: Event) -> None:
     Without an address to mail to nothing is kept. For each part the newest message that has it counts: a late one is
     put where it belongs among all that are known.
     """
-    key = history.address_key(event.customer.email)
+    key = address_key(event.customer.email)
     if not key:
         return
     row = models.Customer.get_or_none(models.Customer.email_key == key)
@@ -29,7 +30,7 @@ def save(event: Event) -> None:
 
 def find(email: str) -> models.Customer | None:
     """Return the customer with this address, if it is one."""
-    return models.Customer.get_or_none(models.Customer.email_key == history.address_key(email))
+    return models.Customer.get_or_none(models.Customer.email_key == address_key(email))
 
 
 def _columns(customers: list[Customer]) -> dict[str, str | datetime]:

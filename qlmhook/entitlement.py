@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from qlmhook import purchases, standing
+from qlmhook.addresses import address_key
 from qlmhook.errors import Held
 from qlmhook.events import Customer, EventKind
 from qlmhook.facts import Fact
-from qlmhook.history import address_key
 from qlmhook.purchases import Circumstances, Extension, Place, Purchase
 from qlmhook.standing import Bar
 from qlmhook.terms import FOREVER, Terms

@@ -1,22 +1,18 @@
 """Applies what a notification says: facts are added, and the licenses they are about are brought up to date."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from qlmhook import confirmations, customers, history, keys, ledger, licenses, mappings, models, standing
+from qlmhook import confirmations, customers, history, keys, ledger, licenses, listing, mappings, models, standing
 from qlmhook.assessment import Facts, Matter, assess, policy_of
 from qlmhook.audit import Cause
 from qlmhook.errors import Held, MalformedNotification
 from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Message
 from qlmhook.mailing import Mailing
+from qlmhook.reading import read
 from qlmhook.registry import Account
 from qlmhook.rules import Effect, effect_of
-from qlmhook.vendor import Notification, Vendor
-
-LONGEST_KIND = 16
-LONGEST_REFERENCE = 64
 
 
 @dataclass(kw_only=True)
@@ -161,11 +157,9 @@ class Fulfillment:
         if standing.is_repeat(event, history.of_order(account.name, event.order_ref)):
             return
         if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.LOSES):
-            issued = any(one.matter.licenses for one in settled)
-            noun = "license" if issued else "notification"
             self._mailing.alert(
                 subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
-                text=f"{effect.value} See `qlmhook {noun} list --order {event.order_ref}`.",
+                text=f"{effect.value} See `{listing.where_to_look(account.name, event.order_ref)}`.",
                 now=now,
             )
 
@@ -180,11 +174,11 @@ class Fulfillment:
                 if fact.event.kind in back and fact.event.order_ref == event.order_ref and fact.event.at < event.at
             }
             if causes and event.order_ref not in {purchase.order_ref for purchase in every}:
+                where = listing.where_to_look(account.name, event.order_ref)
                 self._mailing.alert(
                     subject=f"Order {event.order_ref} of {account.name} is paid after it was {causes.pop()}",
                     text="Nothing is issued for an order that was taken back. If the customer has paid, refund it in "
-                    f"the shop or let the customer order again: see `qlmhook notification list --order "
-                    f"{event.order_ref}`.",
+                    f"the shop or let the customer order again: see `{where}`.",
                     now=now,
                     once=True,
                 )
@@ -229,38 +223,6 @@ class Fulfillment:
                 about = f"order {row.order_ref}" if row.order_ref else f"a notification of {account.name}"
                 self._mailing.alert(
                     subject=f"Held: {about}",
-                    text=f"{hold} It is notification {row.id}; `qlmhook notification list --state held` shows all "
-                    "that waits.",
+                    text=f"{hold} See `qlmhook notification show {row.id}`.",
                     now=now,
                 )
-
-
-def read(vendor: Vendor, notification: Notification) -> Message:
-    """Return what a verified notification says, checked for what the database can keep.
-
-    Raises MalformedNotification, or whatever a faulty plugin raises.
-    """
-    message = vendor.parse(notification)
-    try:
-        text = json.dumps([asdict(event) for event in message.events], default=str, ensure_ascii=False)
-        text.encode()
-    except UnicodeEncodeError:  # JSON can carry half a character
-        raise MalformedNotification("The notification has text that is not Unicode.") from None
-    if r"\u0000" in text:
-        raise MalformedNotification("The notification has a NUL character.")
-    texts = {"kind": message.kind, "order_ref": message.order_ref, "order_status": message.order_status}
-    texts |= {"subscription_ref": message.subscription_ref, "merchant": message.merchant}
-    for event in message.events:
-        texts["event.order_ref"] = event.order_ref
-        for item in event.items:
-            texts |= {f"item.{name}": getattr(item, name) for name in ("line", "product_id", "subscription_ref")}
-            _refuse_too_long(texts)
-    _refuse_too_long(texts)
-    return message
-
-
-def _refuse_too_long(texts: Mapping[str, str]) -> None:
-    for name, text in texts.items():
-        limit = LONGEST_KIND if name == "kind" else LONGEST_REFERENCE
-        if len(text) > limit:
-            raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")

@@ -6,7 +6,6 @@ them (entitlement.py), so the order in which notifications arrive does not matte
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -14,13 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from qlmhook import lines, models
+from qlmhook.addresses import address_key
 from qlmhook.events import Customer, Event, EventKind, Item, Standing
 from qlmhook.facts import Fact
 from qlmhook.lines import Subject
-
-LONGEST_ADDRESS = 254
-
-_ADDRESS = re.compile(r"[^@\s<>,;:\"\\()\[\]]{1,64}@[^@\s<>,;:\"\\()\[\]]{1,189}")
 
 _IDENTITY: Mapping[str, frozenset[str]] = {
     "event": frozenset(
@@ -132,13 +128,6 @@ def count_told(notification_ids: Collection[int]) -> dict[int, int]:
 def of_customer(email_key: str) -> list[Fact]:
     """Return every fact that carries this address."""
     return _load(models.Fact.email == email_key)
-
-
-def address_key(email: str) -> str:
-    """Return an e-mail address as addresses are compared, or nothing if it cannot be mailed to."""
-    key = email.lower()  # can be longer: some letters become two
-    usable = _ADDRESS.fullmatch(email) and email.isprintable() and len(key) <= LONGEST_ADDRESS
-    return key if usable else ""
 
 
 def _with(vendor: str, column: Any, values: set[str]) -> list[Fact]:

@@ -10,7 +10,8 @@ from qlmhook import history, ledger, models
 from qlmhook.database import Database
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.events import Message
-from qlmhook.fulfillment import Fulfillment, read
+from qlmhook.fulfillment import Fulfillment
+from qlmhook.reading import read
 from qlmhook.registry import Account, Accounts
 from qlmhook.vendor import Notification, Reply, Verified, key_id
 

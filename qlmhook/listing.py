@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -31,7 +32,7 @@ def licenses(
     table = models.License
     query = table.select(table, models.Customer).join(models.Customer, peewee.JOIN.LEFT_OUTER)
     if order:
-        query = query.where(table.order_ref == order)
+        query = query.where(_is_of_order(order))
     if email:
         query = query.where(models.Customer.email_key == email.lower())
     if subscription:
@@ -41,6 +42,18 @@ def licenses(
     if search:
         query = query.where(_mentions(search))
     return [license_row(row, now) for row in query.order_by(table.id).limit(limit)]
+
+
+def where_to_look(vendor: str, order_ref: str) -> str:
+    """Return the command that shows what there is of an order: its licenses, else its notifications."""
+    table, fact = models.License, models.Fact
+    refs = fact.select(fact.subscription_ref).where(
+        fact.vendor == vendor, fact.order_ref == order_ref, fact.subscription_ref != ""
+    )
+    of_account = table.select().where(table.vendor == vendor)
+    bought, renewed = of_account.where(table.order_ref == order_ref), of_account.where(table.subscription_ref.in_(refs))
+    kind = "license" if bought.exists() or renewed.exists() else "notification"
+    return f"qlmhook {kind} list --order {shlex.quote(order_ref)}"
 
 
 def license_row(license: models.License, now: datetime) -> Row:
@@ -126,7 +139,8 @@ def notifications(*, state: str = "", order: str = "", limit: int | None = None)
     if state:
         query = query.where(table.state == state)
     if order:
-        query = query.where(table.order_ref == order)
+        told = models.Fact.select(models.Fact.notification).where(models.Fact.order_ref == order)
+        query = query.where((table.order_ref == order) | table.id.in_(told))  # one may tell of several orders
     return [notification_row(row) for row in query.order_by(table.id).limit(limit)]
 
 
@@ -174,6 +188,15 @@ def outbox_row(row: models.Outbox) -> Row:
         "to": row.to,
         "subject": row.subject,
     }
+
+
+def _is_of_order(order_ref: str) -> Any:
+    """A license is of the order that it was issued for, and of every other one of its subscription."""
+    table, fact = models.License, models.Fact
+    subscriptions = fact.select(fact.vendor, fact.subscription_ref).where(
+        fact.order_ref == order_ref, fact.subscription_ref != ""
+    )
+    return (table.order_ref == order_ref) | peewee.Tuple(table.vendor, table.subscription_ref).in_(subscriptions)
 
 
 def _has_status(status: str, now: datetime) -> Any:

@@ -6,12 +6,11 @@ line break in a header through, and fails on an address with letters outside ASC
 """
 
 import logging
-import re
 import smtplib
 import ssl
 import time
-from dataclasses import dataclass
-from email.headerregistry import Address
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate
@@ -19,9 +18,10 @@ from email.utils import formatdate
 import flask_mail
 from flask import Flask
 
+from qlmhook.addresses import mailbox, without_encoded_words
 from qlmhook.config import MailSettings
-from qlmhook.errors import ConfigurationError, DeliveryFailed
-from qlmhook.templating import Rendered
+from qlmhook.errors import DeliveryFailed
+from qlmhook.templating import Rendered, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,18 @@ TIMEOUT = 30
 PATIENCE = 120
 """Seconds until the mail itself must be on its way; far less than an outbox lease."""
 
+LONGEST_SUBJECT = 1000
+
+CLOSING = 421
+"""The answer of a server that hangs up."""
+
 
 class _Message(flask_mail.Message):
-    """Builds itself with the standard library's EmailMessage, which refuses line breaks in headers."""
+    """Builds itself with the standard library's EmailMessage, whatever a customer typed into subject and text."""
 
     def email(self) -> EmailMessage:
         message = EmailMessage(policy=SMTP)
-        # assigning a header decodes encoded words, and a customer's name may hold one with a line break in it
-        message["Subject"] = self.subject.replace("=?", "= ?")
+        message["Subject"] = without_encoded_words(one_line(self.subject, longest=LONGEST_SUBJECT))
         message["From"] = mailbox(str(self.sender))
         message["To"] = [mailbox(str(recipient)) for recipient in self.recipients]
         if self.cc:
@@ -47,11 +51,11 @@ class _Message(flask_mail.Message):
         message["Message-ID"] = self.msgId
         message["Auto-Submitted"] = "auto-generated"
         if self.body:
-            message.set_content(self.body)
+            message.set_content(_whole(self.body))
         if self.html and self.body:
-            message.add_alternative(self.html, subtype="html")
+            message.add_alternative(_whole(self.html), subtype="html")
         elif self.html:
-            message.set_content(self.html, subtype="html")
+            message.set_content(_whole(self.html), subtype="html")
         return message
 
 
@@ -74,14 +78,16 @@ class _Envelope:
         return cls(sender=sender, recipient=recipient, copies=copies)
 
 
+class _CopyBreaksOff(Exception):
+    """The server ends the session at the address of a copy."""
+
+
 class _Connection(flask_mail.Connection):
     """One SMTP session."""
 
     mail: "_Mail"
-    started: float
 
     def configure_host(self) -> smtplib.SMTP | smtplib.SMTP_SSL:
-        self.started = time.monotonic()
         context = ssl.create_default_context()
         settings = self.mail.settings
         host: smtplib.SMTP
@@ -108,7 +114,7 @@ class _Connection(flask_mail.Connection):
         except (smtplib.SMTPException, OSError):
             self.host.close()
 
-    def transmit(self, envelope: "_Envelope", email: EmailMessage) -> None:
+    def transmit(self, envelope: "_Envelope", email: EmailMessage, deadline: float) -> None:
         """Hand a mail to the server; raises DeliveryFailed unless it took it for the address in To."""
         assert self.host is not None
         host = self.host
@@ -120,22 +126,37 @@ class _Connection(flask_mail.Connection):
                 "The mail server cannot mail to an address with letters outside ASCII (no SMTPUTF8).", permanent=True
             )
         copies = [address for address in envelope.copies if beyond_ascii or address.isascii()]
+        for copy in envelope.copies:
+            if copy not in copies:
+                _leave_out(copy, "the mail server has no SMTPUTF8")
+        _name_only(email, [recipient, *copies])
         needs_utf8 = not "".join((sender, recipient, *copies)).isascii()
 
         _expect(host.mail(sender, ["SMTPUTF8"] if needs_utf8 else []), "the sender", permanent=False)
         code, answer = host.rcpt(recipient)
         _expect((code, answer), "the recipient", permanent=code >= 500)
         for copy in copies:
-            code, answer = host.rcpt(copy)
-            if code >= 400:
-                logger.warning("The mail server refuses a copy of a mail: %s %s", code, _readable(answer))
-        if time.monotonic() - self.started > PATIENCE:
+            self._copy_to(copy)
+        if time.monotonic() > deadline:
             raise DeliveryFailed("The mail server is too slow: the mail was not handed over.")
         try:
             code, answer = host.data(email.as_bytes(policy=SMTPUTF8 if needs_utf8 else SMTP))
         except smtplib.SMTPDataError as error:
             code, answer = error.smtp_code, _bytes(error.smtp_error)
         _expect((code, answer), "the mail", permanent=code >= 500)
+
+    def _copy_to(self, address: str) -> None:
+        """Name a further recipient; a server that refuses one has the mail all the same."""
+        assert self.host is not None
+        try:
+            code, answer = self.host.rcpt(address)
+        except (smtplib.SMTPException, OSError) as error:
+            _leave_out(address, type(error).__name__)
+            raise _CopyBreaksOff from error
+        if code >= 400:
+            _leave_out(address, f"{code} {_readable(answer)}")
+        if code == CLOSING:
+            raise _CopyBreaksOff
 
 
 class _Mail(flask_mail.Mail):
@@ -151,11 +172,6 @@ class Mailer:
 
     def __init__(self, settings: MailSettings) -> None:
         self.settings = settings
-        for name, address in (("sender", settings.sender), ("operator", settings.operator)):
-            try:
-                _ = mailbox(address) if address or name == "sender" else None
-            except ValueError as error:
-                raise ConfigurationError(f"mail.{name}: {error}.") from error
         self._app = Flask("qlmhook.mail")
         self._app.config.update(MAIL_DEFAULT_SENDER=settings.sender, MAIL_DEBUG=False)
         self._mail = _Mail(self._app, settings)
@@ -167,12 +183,13 @@ class Mailer:
         to: str,
         message_id: str,
         sender: str = "",
-        cc: tuple[str, ...] = (),
-        bcc: tuple[str, ...] = (),
+        cc: Sequence[str] = (),
+        bcc: Sequence[str] = (),
     ) -> None:
         """Send a mail, and return once the server has taken it.
 
-        `message_id` stays the same when the same mail is tried again. Raises DeliveryFailed.
+        `message_id` stays the same when the same mail is tried again. A copy that cannot be sent is left out.
+        Raises DeliveryFailed.
         """
         with self._app.app_context():
             message = _Message(
@@ -181,8 +198,8 @@ class Mailer:
                 body=content.text or None,
                 html=content.html or None,
                 sender=sender or None,
-                cc=list(cc),
-                bcc=[*bcc, *self.settings.bcc],
+                cc=_usable(cc),
+                bcc=_usable([*bcc, *self.settings.bcc]),
             )
             message.msgId = message_id
             self._transmit(message)
@@ -204,26 +221,51 @@ class Mailer:
             envelope, email = _Envelope.of(message), message.email()
         except ValueError as error:  # an address that no mail can be sent to
             raise DeliveryFailed(f"The mail cannot be made: {error}.", permanent=True) from error
+        deadline = time.monotonic() + PATIENCE
         try:
-            with _Connection(self._mail) as connection:
-                connection.transmit(envelope, email)
+            try:
+                self._hand_over(envelope, email, deadline)
+            except _CopyBreaksOff:
+                self._hand_over(replace(envelope, copies=[]), email, deadline)
         except _TROUBLE as error:
             raise DeliveryFailed(_explain(error, self.settings)) from error
+
+    def _hand_over(self, envelope: _Envelope, email: EmailMessage, deadline: float) -> None:
+        with _Connection(self._mail) as connection:
+            connection.transmit(envelope, email, deadline)
 
 
 _TROUBLE = (smtplib.SMTPException, OSError, UnicodeError)
 """What goes wrong between us and the server; UnicodeError is a password or host name that cannot be sent."""
 
 
-def mailbox(text: str) -> Address:
-    """Read `name <local@domain>` or `local@domain`, the domain in its ASCII form; raises ValueError."""
-    name, bracket, rest = text.strip().rpartition("<")
-    address = rest.removesuffix(">").strip() if bracket else text.strip()
-    match = re.fullmatch(r"(?P<local>[^\s@<>,;:\"\\()\[\]]+)@(?P<domain>[^\s@<>,;:\"\\()\[\]]+)", address)
-    if match is None or not address.isprintable() or not name.isprintable():
-        raise ValueError(f"{text!r} is no address of the form name <someone@example.com>")
-    domain = match["domain"] if match["domain"].isascii() else match["domain"].encode("idna").decode("ascii")
-    return Address(display_name=name.strip().strip('"').replace("=?", "= ?"), username=match["local"], domain=domain)
+def _usable(addresses: Iterable[str]) -> list[str | tuple[str, str]]:
+    usable: list[str | tuple[str, str]] = []  # a tuple is how Flask-Mail writes a name and an address
+    for address in addresses:
+        try:
+            mailbox(address)
+        except ValueError as error:
+            _leave_out(address, str(error))
+        else:
+            usable.append(address)
+    return usable
+
+
+def _leave_out(address: str, why: str) -> None:
+    logger.warning("A mail goes out without its copy to %r: %s", address, why)
+
+
+def _name_only(email: EmailMessage, addresses: Collection[str]) -> None:
+    """Take those who get no copy out of the header Cc: one outside ASCII could not even be written."""
+    visible = [address for address in email["Cc"].addresses if address.addr_spec in addresses] if "Cc" in email else []
+    del email["Cc"]
+    if visible:
+        email["Cc"] = visible
+
+
+def _whole(text: str) -> str:
+    """Return a text that can be encoded: one from JSON may have half a character in it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _expect(reply: tuple[int, bytes], what: str, *, permanent: bool) -> None:

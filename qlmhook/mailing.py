@@ -1,17 +1,23 @@
 """Which mails and alerts a change calls for: rows in the outbox, in the change's own transaction."""
 
 import logging
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from qlmhook import audit, history, mappings, models, outbox
+from qlmhook import audit, keys, mappings, models, outbox
+from qlmhook.addresses import address_key
 from qlmhook.entitlement import Entitlement, Grant
-from qlmhook.errors import NotFound
+from qlmhook.errors import NotFound, QlmhookError
+from qlmhook.templating import one_line
 
 logger = logging.getLogger(__name__)
 
 
 DEFAULT_TEMPLATE = "Customer.NewOrder"
+
+LONGEST_ALERT = 250
+"""Characters of an alert's subject."""
 
 
 class Mailing:
@@ -83,15 +89,24 @@ class Mailing:
         self.alert(
             subject=f"Order {order_ref}: the license is issued, but not mailed",
             text=f"Order {order_ref} came without an e-mail address that can be mailed to. Its license is "
-            f"issued: see `qlmhook license list --order {order_ref}`.",
+            f"issued: see `qlmhook license list --order {shlex.quote(order_ref)}`.",
             now=now,
             once=True,
         )
 
     def resend(self, license: models.License, *, to: str, now: datetime) -> models.Outbox:
-        """Write a new mail with one license, with its product's order template; raises NotFound without an address."""
+        """Write a new mail with one license, with its product's order template.
+
+        Raises NotFound without an address, QlmhookError for a license that is revoked.
+        """
+        if license.revoked_at is not None:
+            key, why = keys.grouped(license.key), one_line(license.barred_why).rstrip(".") or "no reason is known"
+            raise QlmhookError(
+                f"The license {key} is revoked: {why}. If the customer shall use it, give it back first: "
+                f"`qlmhook license reinstate {key}`."
+            )
         address = to or (license.customer.email if license.customer else "")
-        if not history.address_key(address):
+        if not address_key(address):
             raise NotFound(f"There is no address to mail to: {address!r}. Name one with --to.")
         terms = mappings.usable_terms(license.vendor, license.vendor_product_id)
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
@@ -106,11 +121,15 @@ class Mailing:
         )
 
     def alert(self, *, subject: str, text: str, now: datetime, once: bool = False) -> None:
-        """Tell the operator; with `once` only if the same was not mailed before. Without an address it is logged."""
+        """Tell the operator; with `once` only if the same was not mailed before. Without an address it is logged.
+
+        What a shop or a customer wrote may stand in the subject: it becomes one printable line.
+        """
+        subject = one_line(subject, longest=LONGEST_ALERT)
         known = models.Outbox.select().where(models.Outbox.kind == "alert", models.Outbox.subject == subject)
         if once and known.exists():
             return
-        logger.warning("%s. %s", subject, text)
+        logger.warning("%s. %s", subject, one_line(text))
         if self._operator:
             outbox.add("alert", {"text": text}, now=now, to=self._operator, subject=subject)
 

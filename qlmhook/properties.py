@@ -120,9 +120,9 @@ def check(name: str, text: str, lookup: Callable[[str], str | None]) -> Checked:
     effective = arguments
     if is_mapping(name):
         effective = {**_mapping_below(name, lookup), **splice(arguments, lookup)}
-        _terms(effective)
+        _terms(effective, stored=False)
     else:
-        _convert(arguments)
+        _convert(arguments, stored=False)
     kept = "&".join(part for part in text.strip().split("&") if _name_of(part) not in CREDENTIALS)
     return Checked(value=kept, arguments=arguments, effective=effective, warnings=warnings)
 
@@ -138,7 +138,7 @@ def terms_of(texts: Sequence[str], lookup: Callable[[str], str | None]) -> Terms
             arguments = {}
         else:
             arguments.update(splice(parse_arguments(text), lookup))
-    return _terms(arguments) if arguments else None
+    return _terms(arguments, stored=True) if arguments else None
 
 
 def checked_name(name: str) -> str:
@@ -180,11 +180,11 @@ def splice(arguments: Mapping[str, str], lookup: Callable[[str], str | None]) ->
     return merged
 
 
-def _terms(arguments: Mapping[str, str]) -> Terms:
+def _terms(arguments: Mapping[str, str], *, stored: bool) -> Terms:
     missing = [name for name in REQUIRED if not arguments.get(name)]
     if missing:
         raise PropertyError(f"{', '.join(missing)} must be given: {VOCABULARY[missing[0]].meaning}.")
-    values = _convert(arguments)
+    values = _convert(arguments, stored=stored)
     known = {_TERMS_FIELDS[name]: value for name, value in values.items() if name in _TERMS_FIELDS}
     sender = values.get("is_emailfrom", ("",))
     if len(sender) > 1:
@@ -196,14 +196,14 @@ def _terms(arguments: Mapping[str, str]) -> Terms:
     return terms
 
 
-def _convert(arguments: Mapping[str, str]) -> dict[str, Any]:
+def _convert(arguments: Mapping[str, str], *, stored: bool) -> dict[str, Any]:
     values = {}
     for name, text in arguments.items():
         argument = VOCABULARY.get(name)
         if argument is None or text == "":
             continue
         try:
-            values[name] = argument.convert(text)
+            values[name] = argument.read(text, stored=stored)
         except ValueError as error:
             raise PropertyError(f"{name} is {text[:80]!r}; meant is {error}.") from None
     return values

@@ -57,9 +57,9 @@ class Templates:
         title = _TITLE.search(html_source or "")
         subject = subject or text_subject or (html.unescape(title[1].strip()) if title else name)
         return Rendered(
-            subject=_one_line(_fill(subject, items, escape=_one_line, join=", ")),
-            text=_fill(text_body, items, escape=_one_line, join="\n"),
-            html=_fill(html_source or "", items, escape=lambda value: html.escape(_one_line(value)), join="<br>"),
+            subject=one_line(_fill(subject, items, escape=one_line, join=", ")),
+            text=_fill(text_body, items, escape=one_line, join="\n"),
+            html=_fill(html_source or "", items, escape=lambda value: html.escape(one_line(value)), join="<br>"),
         )
 
     def _find(self, name: str) -> tuple[str | None, str | None]:
@@ -108,5 +108,7 @@ def _substitute(source: str, values: Variables, escape: Escape, join: str) -> st
     return _VARIABLE.sub(value, source)
 
 
-def _one_line(value: str) -> str:
-    return " ".join("".join(char if char.isprintable() else " " for char in value).split(" ")).strip()
+def one_line(value: str, *, longest: int | None = None) -> str:
+    """Return a text as one printable line, of at most so many characters, whatever is in it."""
+    line = "".join(char if char.isprintable() else " " for char in value).strip()
+    return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"

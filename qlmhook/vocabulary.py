@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from qlmhook.addresses import address_key
 from qlmhook.keys import LICENSE_MODELS
 
 # Source: QLM spells these differently from page to page.
@@ -98,10 +99,18 @@ def _template(text: str) -> str:
 
 
 def _addresses(text: str) -> tuple[str, ...]:
-    addresses = tuple(part.strip() for part in text.split(";") if part.strip())
-    if not addresses or not all(re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address) for address in addresses):
-        raise ValueError("e-mail addresses, separated by semicolons")
+    addresses = _listed(text)
+    for address in addresses:
+        if not address_key(address):
+            raise ValueError(f"e-mail addresses, separated by semicolons, and {address[:80]!r} is none")
     return addresses
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in text.split(";") if part.strip())
+    if not parts:
+        raise ValueError("e-mail addresses, separated by semicolons")
+    return parts
 
 
 def _text(maximum: int) -> Callable[[str], str]:
@@ -115,10 +124,19 @@ def _text(maximum: int) -> Callable[[str], str]:
 
 @dataclass(frozen=True)
 class Argument:
-    """One name of the vocabulary: how its value is read, and what it means."""
+    """One name of the vocabulary: how its value is read, and what it means.
+
+    `convert` checks a value that is set; `convert_stored`, where it differs, reads what is stored already. An older
+    version took more for an address: orders go on, and the mailer leaves out the copies that it cannot mail to.
+    """
 
     convert: Callable[[str], Any]
     meaning: str
+    convert_stored: Callable[[str], Any] | None = None
+
+    def read(self, text: str, *, stored: bool) -> Any:
+        """Return the value of a text; raises ValueError that says what was meant."""
+        return (self.convert_stored or self.convert)(text) if stored else self.convert(text)
 
 
 VOCABULARY: Mapping[str, Argument] = {
@@ -153,10 +171,10 @@ VOCABULARY: Mapping[str, Argument] = {
     "is_emailtemplate_renew": Argument(_template, "the template of a renewal's mail; default: is_emailtemplate"),
     "is_send_mail": Argument(_boolean, "false: no mail is sent for an order; default true"),
     "is_send_renewal_mail": Argument(_boolean, "false: no mail is sent for a renewal; default true"),
-    "is_emailfrom": Argument(_addresses, "the sender of the mail; default: the setting mail.sender"),
+    "is_emailfrom": Argument(_addresses, "the sender of the mail; default: the setting mail.sender", _listed),
     "is_emailsubject": Argument(_text(255), "the subject of the mail; default: the template's"),
-    "is_ccemail": Argument(_addresses, "further visible recipients, separated by semicolons"),
-    "is_bccemail": Argument(_addresses, "further hidden recipients, separated by semicolons"),
+    "is_ccemail": Argument(_addresses, "further visible recipients, separated by semicolons", _listed),
+    "is_bccemail": Argument(_addresses, "further hidden recipients, separated by semicolons", _listed),
     "is_sendresponse": Argument(_boolean, "true: the shop waits for our confirmation of this product"),
     "is_args": Argument(_text(190), "the name of another property whose arguments are added to these"),
 }

@@ -14,10 +14,10 @@ LAYERS: Mapping[int, str] = {
     0: "__init__",
     1: "errors events",
     2: "vendor hookspecs form schemas",
-    3: "config database models keys vocabulary terms properties registry rules templating http facts lines standing "
-    "purchases entitlement",
-    4: "history mappings ledger customers overrides audit assessment licenses outbox mail mailing variables refusals "
-    "confirmations listing",
+    3: "addresses config database models keys vocabulary terms properties registry rules templating http facts lines "
+    "standing purchases entitlement",
+    4: "history mappings ledger reading customers overrides audit assessment licenses outbox mail mailing "
+    "variables refusals confirmations listing",
     5: "delivery fulfillment",
     6: "intake decisions worker service",
     7: "views metrics cli",

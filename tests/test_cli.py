@@ -461,11 +461,14 @@ class TestOutbox:
 
     @pytest.mark.usefixtures("sold")
     def test_run_sends_what_is_due(self, run: Run, mail_server: MailServer) -> None:
-        """Four mails to customers and an alert about the order that is held; then nothing is left."""
+        """Three mails to customers and an alert about the order that is held; one license was revoked before."""
         first, second = run("outbox", "run"), run("outbox", "run")
 
         assert (first.stdout, second.stdout) == ("Tried 5 rows.\n", "Tried 0 rows.\n")
-        assert len(mail_server.envelopes) == 5
+        assert len(mail_server.envelopes) == 4
+        assert [row["answer"] for row in run("outbox", "list", "--json").rows if row["answer"]] == [
+            "Not sent: the license was revoked before."
+        ]
         assert {row["state"] for row in run("outbox", "list", "--json").rows} == {"done"}
 
     @pytest.mark.usefixtures("sold")

@@ -161,11 +161,12 @@ def _refuse_ragged_arrays(data: Mapping[str, Any]) -> None:
 
 _UNCLEAR_CHARGEBACK = (
     "CHARGEBACK_RESOLUTION is {!r}, which is not known. Look the order up in 2Checkout, do what there is to do by "
-    "hand, and close this with `qlmhook notification dismiss`."
+    "hand, and close this with `qlmhook notification dismiss ID --why TEXT`."
 )
 _UNCLEAR_REFUND = (
     "A refund of the type {!r} does not say which lines it is for. Look the order up in 2Checkout, revoke what is to "
-    "be revoked with `qlmhook license revoke`, and close this with `qlmhook notification dismiss`."
+    "be revoked with `qlmhook license revoke KEY --why TEXT`, and close this with `qlmhook notification dismiss ID "
+    "--why TEXT`."
 )
 
 

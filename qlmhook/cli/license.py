@@ -17,7 +17,7 @@ def license_() -> None:
 
 
 @license_.command("list")
-@click.option("--order", default="", metavar="REF", help="Of this order.")
+@click.option("--order", default="", metavar="REF", help="Of this order, the first or a renewal.")
 @click.option("--email", default="", metavar="ADDR", help="Of the customer with this address.")
 @click.option("--subscription", default="", metavar="REF", help="Of this subscription.")
 @click.option("--status", default="", type=click.Choice(["", *listing.STATUSES]), help="With this status.")

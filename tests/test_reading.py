@@ -1,0 +1,159 @@
+"""What of a verified notification is read, and what is refused: before it reaches the database."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from qlmhook_avangate.vendor import Avangate
+
+from qlmhook import listing
+from qlmhook.errors import MalformedNotification
+from qlmhook.events import Customer, Event, EventKind, Item, Message, Standing
+from qlmhook.reading import read
+from qlmhook.registry import Account
+from qlmhook.testing import make_notification
+from qlmhook.vendor import Notification, Reply, Vendor, Verified
+from tests.avangate.orders import Line, Order
+from tests.avangate.signer import form_body, signed
+from tests.avangate.test_matrix_orders import alerts
+from tests.conftest import KEY, Shop
+from tests.test_registry import section
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NAIVE = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 (what a plugin must not return)
+ITEM = Item(line="1", product_id="101")
+PAID = Event(kind=EventKind.PAID, order_ref="1", at=NOON, placed_at=NOON, items=(ITEM,))
+SUBSCRIPTION = replace(PAID, kind=EventKind.SUBSCRIPTION, standing=Standing())
+
+
+class Told(Vendor):
+    """A shop whose every notification says the same."""
+
+    plugin = "told"
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.message = Message(kind="told", order_ref="1", order_status="PAID", **settings)
+
+    def verify(self, notification: Notification) -> Verified:
+        return Verified(endpoint="DEFAULT", algorithm="none", key=b"key")
+
+    def parse(self, notification: Notification) -> Message:
+        return self.message
+
+    def receipt(self, notification: Notification, verified: Verified, now: datetime) -> Reply:
+        return Reply(body="taken")
+
+
+def told(*events: Event, **parts: str) -> Vendor:
+    return Told("told", {"events": events, **parts})
+
+
+BODY = make_notification(b"{}", content_type="application/json")
+
+TYPED = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+"""What a customer can type into a form: everything but a NUL, and no half of a character."""
+
+
+@given(TYPED, TYPED, TYPED)
+@example("\\u0000", "\\\\u0000", '"\\u0000"')
+@example("\\x00", "%00", "&#0;")
+@example("\x01\x02", "\x7f\x80\u2028", "\U0010ffff\ufffe")
+def test_nothing_that_a_customer_types_is_refused(first_name: str, company: str, product: str) -> None:
+    """Backslash, u and four zeros are six characters, and no NUL."""
+    order = Order(first_name=first_name, extra=[("COMPANY", company)], lines=[Line(name=product)])
+    vendor = Avangate("shop", {"shared_keys": [KEY]})
+
+    [event] = read(vendor, make_notification(form_body(order.fields()))).events
+
+    assert (event.customer.first_name, event.customer.company, event.items[0].product_name) == (
+        first_name,
+        company,
+        product,
+    )
+
+
+def test_an_order_with_a_typed_escape_is_fulfilled(shop: Shop) -> None:
+    shop.map("101")
+
+    answer = shop.post_body(form_body(signed(Order(first_name=r"Ann\u0000").fields(), KEY, ["sha3_256"])))
+
+    assert answer.status_code == 200
+    with shop.service.database.reading():
+        [license] = listing.licenses(now=shop.clock())
+    assert license["customer"]["full_name"] == r"Ann\u0000 Smith"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"), [("a\0b", "has a NUL character"), ("a\ud800b", "has text that is not Unicode")]
+)
+@pytest.mark.parametrize("place", ["customer", "item", "option", "reason", "merchant", "note", "unclear", "order_ref"])
+def test_what_the_database_cannot_keep_is_refused_wherever_it_stands(place: str, text: str, complaint: str) -> None:
+    events = {
+        "customer": replace(PAID, customer=Customer(city=text)),
+        "item": replace(PAID, items=(ITEM, replace(ITEM, product_name=text))),
+        "option": replace(PAID, items=(replace(ITEM, options=("a", text)),)),
+        "reason": replace(PAID, reason=text),
+    }
+    parts = {place: text} if place in ("merchant", "note", "unclear") else {}
+    vendor = told(PAID, events.get(place, PAID if parts else replace(PAID, order_ref=text)), **parts)
+
+    with pytest.raises(MalformedNotification, match=complaint):
+        read(vendor, BODY)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_reference_that_is_too_long_is_refused_in_every_event(place: int) -> None:
+    """Of one without items, too."""
+    events = [replace(PAID, kind=EventKind.REFUNDED, items=()) for _ in range(2)]
+    events[place] = replace(events[place], order_ref="1" * 65)
+
+    with pytest.raises(MalformedNotification, match=r"event\.order_ref is longer than 64 characters"):
+        read(told(*events), BODY)
+
+
+NAIVE_TIMES = [
+    ("at", replace(PAID, at=NAIVE)),
+    ("placed_at", replace(PAID, placed_at=NAIVE)),
+    ("placed_at", replace(PAID, kind=EventKind.REFUNDED, items=(), placed_at=NAIVE)),
+    ("items[1].expires_at", replace(PAID, items=(ITEM, replace(ITEM, expires_at=NAIVE)))),
+    ("standing.paused_from", replace(SUBSCRIPTION, standing=Standing(paused=True, paused_from=NAIVE))),
+    ("standing.paused_until", replace(SUBSCRIPTION, standing=Standing(paused=True, paused_until=NAIVE))),
+]
+
+
+@pytest.mark.parametrize(("field", "event"), NAIVE_TIMES, ids=[f"{e.kind.value} {name}" for name, e in NAIVE_TIMES])
+def test_a_time_without_a_zone_is_held_with_a_sentence_for_the_plugins_author(
+    shop: Shop, field: str, event: Event
+) -> None:
+    """And the operator is told: it was stored, and no retry mends it."""
+    sentence = (
+        f"The {field} of the plugin's {event.kind.value} event is 2026-01-02T03:04:05, a time without a zone: "
+        "give it a tzinfo, such as datetime.UTC."
+    )
+
+    assert refused(shop, event) == sentence
+
+
+@pytest.mark.parametrize("event", [PAID, SUBSCRIPTION], ids=["paid", "subscription"])
+def test_what_is_bought_or_subscribed_names_a_line(shop: Shop, event: Event) -> None:
+    sentence = f"The plugin's {event.kind.value} event names no line: its items are empty."
+
+    assert refused(shop, replace(event, items=())) == sentence
+
+
+def refused(shop: Shop, event: Event) -> str:
+    """Receive a notification with this event beside a good one; return why it is held, as the operator is told."""
+    account = Account(name="told", settings=section("told"), vendor=told(PAID, event))
+    with pytest.raises(MalformedNotification) as caught:
+        shop.service.intake.receive(account, BODY)
+    with shop.service.database.reading():
+        [row] = listing.notifications()
+    [alert] = alerts(shop)
+
+    assert (row["state"], row["reason"]) == ("held", str(caught.value))
+    assert alert.startswith(str(caught.value))
+    return str(caught.value)
