@@ -135,8 +135,9 @@ def _with(vendor: str, column: Any, values: set[str]) -> list[Fact]:
 
 
 def _load(*where: Any) -> list[Fact]:
-    rows = models.Fact.select(models.Fact, models.Notification.dismissed).join(models.Notification)
-    return [_decode(row) for row in rows.where(*where).order_by(models.Fact.id)]
+    table, told_by = models.Fact, models.Notification
+    rows = table.select(table, told_by.id, told_by.dismissed).join(told_by)
+    return [_decode(row) for row in rows.where(*where).order_by(table.id)]
 
 
 def _decode(row: models.Fact) -> Fact:

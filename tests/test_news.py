@@ -1,0 +1,173 @@
+"""What is news and what was known: messages that are sent again, come late, or were made in one second."""
+
+from collections.abc import Sequence
+from itertools import permutations
+
+import pytest
+
+from qlmhook import ledger
+from tests.avangate.orders import Line, Order
+from tests.avangate.subscriptions import Subscription
+from tests.avangate.test_matrix_orders import waiting
+from tests.conftest import Shop
+from tests.test_life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, pick, post
+
+LATER = "20260301000000"
+"""When an order is sent again, after everything else has happened."""
+
+STOPPED = Subscription(disabled="1")
+SHORTENED = Subscription(expires="2026-06-01 00:00:00")
+SHORTENED_END = "2026-05-31T21:00:00Z"
+MOVED = Subscription(email="new@example.com")
+AUTHORIZED = FIRST.changed(status="PAYMENT_AUTHORIZED")
+
+
+@pytest.fixture
+def shop(shop: Shop) -> Shop:
+    """A shop with one product."""
+    shop.map("101")
+    return shop
+
+
+def outcome(shop: Shop) -> list[tuple[str, str, str]]:
+    """The status, the end and the customer's address of each license."""
+    return [
+        (status, end, customer["email"]) for status, end, customer in pick(shop, "status", "expires_at", "customer")
+    ]
+
+
+OVERTAKEN: Sequence[tuple[Subscription, tuple[str, str, str]]] = [
+    (STOPPED, ("suspended", FIRST_END, "a@example.com")),
+    (SHORTENED, ("active", SHORTENED_END, "a@example.com")),
+    (MOVED, ("active", FIRST_END, "new@example.com")),
+]
+
+
+@pytest.mark.parametrize(("since", "expected"), OVERTAKEN, ids=["stopped", "shortened", "moved"])
+class TestAPaymentIsNewsOnce:
+    """Whatever the shop said of the subscription since stands."""
+
+    def test_an_order_that_is_sent_again_changes_nothing(
+        self, shop: Shop, since: Subscription, expected: tuple[str, str, str]
+    ) -> None:
+        """Each re-send has a date of its own."""
+        post(shop, FIRST, since, FIRST.changed(ipn_date=LATER))
+
+        assert outcome(shop) == [expected]
+
+    def test_an_order_that_is_complete_after_it_was_authorized_changes_nothing(
+        self, shop: Shop, since: Subscription, expected: tuple[str, str, str]
+    ) -> None:
+        post(shop, AUTHORIZED, since, FIRST.changed(ipn_date=LATER))
+
+        assert outcome(shop) == [expected]
+
+    def test_an_order_that_was_lost_and_is_sent_again_changes_nothing(
+        self, shop: Shop, since: Subscription, expected: tuple[str, str, str]
+    ) -> None:
+        """2Checkout sends orders again to restore them: it was paid when it was placed."""
+        post(shop, since, FIRST.changed(ipn_date=LATER))
+
+        assert outcome(shop) == [expected]
+
+    def test_the_date_of_payment_counts_where_it_is_sent(
+        self, shop: Shop, since: Subscription, expected: tuple[str, str, str]
+    ) -> None:
+        """A transfer that arrived before the shop spoke of the subscription was known to it."""
+        transfer = FIRST.changed(
+            status="PAYMENT_RECEIVED", ipn_date=LATER, extra=[("PAYMENTDATE", "2026-01-09 10:00:00")]
+        )
+
+        post(shop, since, transfer)
+
+        assert outcome(shop) == [expected]
+
+
+def test_a_transfer_that_arrives_after_the_shop_spoke_is_news(shop: Shop) -> None:
+    """It was placed before, and paid after."""
+    post(shop, STOPPED, FIRST.changed(status="PAYMENT_RECEIVED", ipn_date=LATER))
+
+    assert pick(shop, "status") == [("active",)]
+
+
+def test_another_address_in_a_later_message_about_an_order_is_news(shop: Shop) -> None:
+    """A merchant corrected it and had the order sent again; the mail that waits goes there."""
+    post(shop, FIRST, FIRST.changed(ipn_date=LATER, email="right@example.com"))
+
+    assert outcome(shop) == [("active", FIRST_END, "right@example.com")]
+    assert [row["to"] for row in waiting(shop, "mail")] == ["right@example.com"]
+
+
+def test_a_name_that_is_told_again_is_no_news(shop: Shop) -> None:
+    """What the subscription's message said of the customer since counts."""
+    post(shop, FIRST, Subscription(last_name="Jones"), FIRST.changed(ipn_date=LATER))
+
+    assert [customer["last_name"] for (customer,) in pick(shop, "customer")] == ["Jones"]
+
+
+class TestOneSecond:
+    """Messages that the shop dates to the same second."""
+
+    @pytest.mark.parametrize("words", list(permutations(["ACTIVE", "DISABLED", "PAUSED"])))
+    def test_the_last_one_to_arrive_counts(self, shop: Shop, words: Sequence[str]) -> None:
+        post(shop, FIRST, *(Subscription(status=word) for word in words))
+
+        assert pick(shop, "status") == [("active" if words[-1] == "ACTIVE" else "suspended",)]
+        assert {why for (why,) in pick(shop, "barred_why")} == {
+            {"ACTIVE": "", "DISABLED": "The subscription is stopped.", "PAUSED": "The subscription is paused."}[
+                words[-1]
+            ]
+        }
+
+    @pytest.mark.parametrize("arrival", list(permutations([("7", "x@example.com"), ("8", "y@example.com")])))
+    def test_the_shops_own_sequence_decides(self, shop: Shop, arrival: Sequence[tuple[str, str]]) -> None:
+        """Whichever arrives first."""
+        post(shop, *(FIRST.changed(email=email, extra=[("MESSAGE_ID", number)]) for number, email in arrival))
+
+        assert outcome(shop) == [("active", FIRST_END, "y@example.com")]
+
+    @pytest.mark.parametrize("arrival", list(permutations(["OPEN", "WON"])))
+    def test_a_dispute_is_opened_before_it_is_won(self, shop: Shop, arrival: Sequence[str]) -> None:
+        post(shop, FIRST, *(FIRST.changed(extra=[("CHARGEBACK_RESOLUTION", word)]) for word in arrival))
+
+        assert pick(shop, "status") == [("active",)]
+
+
+class TestDismissed:
+    """What an operator closed without applying it."""
+
+    @pytest.fixture
+    def unmapped(self, shop: Shop) -> Shop:
+        """A shop with an order of a product without a property, which the operator dismissed."""
+        post(shop, FIRST.changed(lines=[Line(pid="404")]))
+        dismiss(shop, 1)
+        shop.map("404")
+        return shop
+
+    @pytest.mark.parametrize("later", [Subscription(pid="404"), Order(refno="900000009", lines=[Line(ref="OTHER")])])
+    def test_it_takes_no_effect_later(self, unmapped: Shop, later: Message) -> None:
+        """Neither when the subscription changes nor with another order."""
+        post(unmapped, later)
+
+        assert [ref for (ref,) in pick(unmapped, "subscription_ref") if ref == "AAAAAAAAAA"] == []
+
+    def test_a_renewal_is_licensed_by_itself(self, unmapped: Shop) -> None:
+        """It was paid, and nobody has dismissed it."""
+        post(unmapped, RENEWAL.changed(lines=[Line(pid="404", expires="2028-01-01 00:00:00")]))
+
+        assert pick(unmapped, "order_ref", "expires_at") == [(RENEWAL.refno, RENEWED_END)]
+
+    def test_what_took_effect_before_stays(self, shop: Shop) -> None:
+        """One line was licensed, the other was held: the license of the first goes on."""
+        post(shop, FIRST.changed(lines=[Line(), Line(pid="404", ref="BBBBBBBBBB")]))
+        dismiss(shop, 1)
+        shop.map("404")
+
+        post(shop, RENEWAL, Subscription(ref="BBBBBBBBBB", pid="404"))
+
+        assert pick(shop, "subscription_ref", "expires_at") == [("AAAAAAAAAA", RENEWED_END)]
+
+
+def dismiss(shop: Shop, notification_id: int) -> None:
+    with shop.service.database.transaction():
+        ledger.dismiss(ledger.get(notification_id), "a person has looked", shop.clock())
