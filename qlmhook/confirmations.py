@@ -95,7 +95,8 @@ def _obstacle_of_line(matter: Matter, line: str, purchase: Purchase | None, by_h
     licenses = [matter.licenses[unit] for unit in range(1, purchase.units + 1)]
     usable = [license for license in licenses if license.revoked_at is None]
     if not usable:
-        return Obstacle(why=f"The license of line {line} is revoked. {licenses[0].barred_why}")
+        why = licenses[0].barred_why.rstrip(".")
+        return Obstacle(why=f"The license of line {line} is revoked. Why: {why}.")
     if _waits_for_mail(entitlement, purchase, usable, by_hand):
         return Obstacle(why=f"The mail with the license of line {line} has not gone out yet.")
     return None

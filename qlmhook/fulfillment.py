@@ -185,11 +185,11 @@ class Fulfillment:
 
     def _tell_of_barred(self, order_ref: str, renewed: Iterable[models.License], now: datetime) -> None:
         for license in renewed:
-            key, status = keys.grouped(license.key), license.status(now)
+            key, status, why = keys.grouped(license.key), license.status(now), license.barred_why.rstrip(".")
             self._mailing.alert(
                 subject=f"Order {order_ref} pays for a license that is {status}",
-                text=f"License {key} is {status}: {license.barred_why} It stays so, and the order is neither mailed "
-                f"nor confirmed. `qlmhook license reinstate {key}` gives it back and does both; else refund the order "
+                text=f"License {key} is {status} ({why}). It stays so, and the order is neither mailed nor confirmed. "
+                f"`qlmhook license reinstate {key}` gives it back and does both; else refund the order "
                 "in the shop.",
                 now=now,
             )

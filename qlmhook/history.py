@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from qlmhook import lines, models
@@ -77,7 +77,10 @@ def digest_of(vendor: str, data: str) -> str:
 def _learned_at(notification: models.Notification) -> datetime:
     """What arrives after an operator's decision was learned after it, even if the clock was set back meanwhile."""
     decision = models.Decision.select().order_by(models.Decision.id.desc()).first()
-    return notification.received_at if decision is None else max(notification.received_at, decision.at)
+    if decision is None:
+        return notification.received_at
+    after_it: datetime = decision.at + timedelta(microseconds=1)
+    return max(notification.received_at, after_it)
 
 
 def of_order(vendor: str, order_ref: str) -> list[Fact]:
