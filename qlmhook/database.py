@@ -182,7 +182,7 @@ def _open(url: str) -> peewee.Database:
             "timeout": 5,
         }
     try:
-        database = connect(url, unquote_user=True, unquote_password=True, **options)  # type: ignore[no-untyped-call]
+        database = connect(url, unquote_user=True, unquote_password=True, **options)
     except Exception as error:
         raise ConfigurationError(
             f"database: the URL cannot be used ({type(error).__name__}); sqlite:///, postgresql:// or mysql:// is "

@@ -11,6 +11,9 @@ from qlmhook.intake import Clock
 from qlmhook.registry import Accounts
 from qlmhook.terms import end_of_day
 
+LONGEST_EXTENSION = 100
+"""Years from now."""
+
 
 class Refusal(QlmhookError):
     """The decision would change nothing, or take paid time away."""
@@ -62,6 +65,11 @@ class Decisions:
         end = end_of_day(until, self._accounts.named(license.vendor).vendor.timezone)
         if license.expires_at is None:
             raise Refusal("The license does not expire; there is nothing to extend.")
+        if until.year > self._clock().year + LONGEST_EXTENSION:
+            raise Refusal(
+                f"{until} is more than {LONGEST_EXTENSION} years away; meant is the last day that the license is to "
+                "run. A license that never ends is no extension: it is sold as one."
+            )
         if end <= license.expires_at:
             raise Refusal(f"The license runs until {license.expires_at:%Y-%m-%d %H:%M} UTC already.")
         return end

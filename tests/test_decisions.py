@@ -323,6 +323,20 @@ class TestRefusals:
         assert found(shop) == [("active", FIRST_END)]
         assert decisions(shop) == 0
 
+    @pytest.mark.parametrize("until", [date(9999, 12, 31), date(9999, 1, 1), date(2999, 12, 31), date(2127, 1, 1)])
+    def test_an_extension_for_ever(self, shop: Shop, until: date) -> None:
+        """More than a hundred years from now: it says what was meant."""
+        with pytest.raises(Refusal, match=f"^{until} is more than 100 years away; meant is the last day"):
+            decide(shop, "extend", until=until)
+
+        assert found(shop) == [("active", FIRST_END)]
+        assert decisions(shop) == 0
+
+    def test_a_hundred_years_are_an_extension(self, shop: Shop) -> None:
+        decide(shop, "extend", until=date(2126, 12, 31))
+
+        assert found(shop) == [("active", "2126-12-31T21:59:59Z")]
+
     def test_an_extension_of_what_never_ends(self, open_shop: OpenShop) -> None:
         shop = open_shop()
         shop.map("101")

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -99,6 +100,33 @@ def named(cell: str) -> list[str]:
 def first_names(name: str, heading: str) -> list[str]:
     """The names in the first column of a section's tables."""
     return [text for row in table(name, heading) for text in named(row[0])]
+
+
+# The two lines at the top
+
+
+def test_the_readme_begins_with_a_line_for_the_demo_and_one_for_the_tests() -> None:
+    """Whoever pastes one needs Python and nothing else, not even an activated environment."""
+    [block] = blocks("README.md", "sh")
+    demo, tests = block.splitlines()
+    programs = [step.split()[0] for line in (demo, tests) for step in line.split(" && ")]
+
+    assert page("README.md").partition(block)[0].count("\n") < 12
+    assert programs == ["python3", "venv/bin/pip", "venv/bin/qlmhook", "python3", "venv/bin/pip", "venv/bin/pytest"]
+    assert shlex.split(demo)[-5:] == ["install", ".", "&&", "venv/bin/qlmhook", "demo"]
+    assert shlex.split(tests)[-4:] == ["-e", ".[test]", "&&", "venv/bin/pytest"]
+    assert "venv/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_what_a_change_must_pass_runs_these_lines_and_no_others() -> None:
+    """.ci/run reads them, with the command that stands in it."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    [command] = re.findall(r"^mapfile -t lines < <\((.+)\)$", script, flags=re.M)
+    read = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert [read] == blocks("README.md", "sh")
+    assert 'bash -euc "${line/#python3/${PYTHON:-python3}}"' in script
+    assert [word for word in ("pip install", "-m venv", "demo", "pytest") if word in script] == []
 
 
 # Commands
@@ -278,7 +306,12 @@ def test_every_argument_of_the_vocabulary_has_its_row() -> None:
 
 @pytest.mark.parametrize("name", VOCABULARY)
 def test_the_example_of_an_argument_is_a_value_that_it_takes(name: str) -> None:
-    VOCABULARY[name].convert(EXAMPLES[name])
+    """A property can be set with it, and keeps it as it is shown."""
+    nothing: dict[str, str] = {}
+    checked = properties.check("common", f"&{name}={EXAMPLES[name]}", nothing.get)
+
+    assert (checked.arguments, checked.warnings) == ({name: EXAMPLES[name]}, [])
+    assert VOCABULARY[name].convert(EXAMPLES[name]) not in (None, "", ())
 
 
 def test_every_other_spelling_of_an_argument_has_its_row() -> None:

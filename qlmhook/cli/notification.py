@@ -8,6 +8,7 @@ from qlmhook import ledger, listing
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable, progress
 from qlmhook.errors import QlmhookError
+from qlmhook.form import FORM
 
 
 @click.group()
@@ -32,20 +33,34 @@ def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
 @click.argument("notification_id", metavar="ID", type=int)
 @as_json
 def show(notification_id: int, as_json: bool) -> None:
-    """Show a notification with its fields, without its signatures."""
+    """Show a notification with its fields, without its signatures, or with its body if it is no form."""
     service = open_service()
     with service.database.reading():
         stored = ledger.get(notification_id)
         row = listing.notification_row(stored)
         vendor = service.accounts.named(stored.vendor).vendor
         fields = [[name, value] for name, value in ledger.restore(stored).fields if name not in vendor.signature_fields]
+        body = None if stored.content_type == FORM else bytes(stored.body).decode("utf-8", "replace")
     if as_json:
-        click.echo(json.dumps([{**row, "fields": fields}], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([{**row, "fields": fields, "body": body}], indent=2, ensure_ascii=False))
         return
     print_fields(row)
-    click.echo("fields:")
-    for name, value in fields:
-        click.echo(f"  {printable(name)} = {printable(value)}")
+    if body is None:
+        click.echo("fields:")
+        for name, value in fields:
+            click.echo(f"  {printable(name)} = {printable(value)}")
+    else:
+        click.echo(f"body ({printable(stored.content_type)}):")
+        for line in _for_people(body).splitlines():
+            click.echo(f"  {printable(line)}".rstrip())
+
+
+def _for_people(body: str) -> str:
+    """Indent what is JSON; leave the rest as it is."""
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return body
 
 
 @notification.command()

@@ -14,14 +14,18 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON a
 limited = click.option("--limit", type=click.IntRange(1), help="Print at most so many.")
 
 WIDEST = 60
+"""Characters of a column on a terminal."""
+
+NEVER_CUT = ("reason", "last_error", "answer")
+"""What says how to go on."""
 
 
 def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print all fields as JSON, or some columns as a table."""
+    """Print all fields as JSON, or some columns as a table, which is cut on a terminal only."""
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = [[column.upper() for column in columns], *([_cell(row[name]) for name in columns] for row in rows)]
+    table = [[column.upper() for column in columns], *([_cell(row, name) for name in columns] for row in rows)]
     widths = [max(len(line[index]) for line in table) for index in range(len(columns))]
     for line in table if rows else []:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -51,6 +55,7 @@ def progress(length: int, label: str) -> Iterator[Callable[[], None]]:
         yield lambda: bar.update(1)
 
 
-def _cell(value: Any) -> str:
-    text = printable(value)
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+def _cell(row: Row, name: str) -> str:
+    text = printable(row[name])
+    whole = len(text) <= WIDEST or name in NEVER_CUT or not sys.stdout.isatty()
+    return text if whole else text[: WIDEST - 1] + "…"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from qlmhook.cli.binding import checked_bind, refuse_taken
 from qlmhook.cli.opening import open_service
 from qlmhook.config import CONFIG_VARIABLE, DEFAULT_CONFIG, load_settings
 from qlmhook.errors import ConfigurationError
@@ -80,27 +81,20 @@ def init(folder: Path) -> None:
     click.echo("Next: put 2Checkout's Secret Key into shared_keys and your mail server under [mail].")
 
 
-def _checked_bind(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """gunicorn's own complaint about a port is a traceback; a path after unix: is left to it."""
-    port = value.rpartition(":")[2]
-    if not value.startswith("unix:") and not (port.isdecimal() and 0 < int(port) < 65536):
-        raise click.BadParameter(f"{value!r} is not of the form HOST:PORT", ctx=context, param=parameter)
-    return value
-
-
 @click.command()
 @click.option(
     "--bind",
     default="127.0.0.1:8000",
     show_default=True,
     metavar="HOST:PORT",
-    callback=_checked_bind,
+    callback=checked_bind,
     help="Where to listen.",
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 def serve(bind: str, workers: int) -> None:
     """Serve under gunicorn, the outbox worker included."""
     open_service().database.close()
+    refuse_taken(bind)
     arguments = ["--config", "python:qlmhook.gunicorn_conf", "--bind", bind, "--workers", str(workers)]
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments, "qlmhook.app:create_app()"])  # noqa: S606
 

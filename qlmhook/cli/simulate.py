@@ -8,6 +8,7 @@ import urllib3
 from qlmhook_avangate import simulation
 from qlmhook_avangate.signature import ALGORITHMS
 
+from qlmhook.cli.binding import cannot_listen, checked_address, host_and_port
 from qlmhook.cli.idn_server import IdnServer
 from qlmhook.errors import QlmhookError
 
@@ -112,7 +113,14 @@ def lcn(
 
 
 @simulate.command("idn-server")
-@click.option("--bind", default="127.0.0.1:8090", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option(
+    "--bind",
+    default="127.0.0.1:8090",
+    show_default=True,
+    metavar="HOST:PORT",
+    callback=checked_address,
+    help="Where to listen.",
+)
 @click.option("--key", required=True, help="The secret key to check with.")
 @click.option("--fail", "failure", type=click.Choice(simulation.FAILURES), help="Fail in this way.")
 @click.option("--code", type=click.IntRange(1, 99), help="With --fail code: the response code to answer.")
@@ -122,8 +130,12 @@ def idn_server(bind: str, key: str, failure: str | None, code: int | None, times
     """Stand in for 2Checkout's IDN address; prints each order and what was answered."""
     if (failure == "code") != (code is not None):
         raise click.UsageError("--fail code and --code go together.")
-    host, _, port = bind.rpartition(":")
-    with IdnServer((host, int(port)), key, failure=failure or "", code=code, times=times, delay=delay) as server:
+    host, port = host_and_port(bind)
+    try:
+        server = IdnServer((host, port), key, failure=failure or "", code=code, times=times, delay=delay)
+    except OSError as error:
+        raise cannot_listen(bind, error) from error
+    with server:
         click.echo(f"Listening at http://{host}:{server.server_port}/order/idn.php")
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
