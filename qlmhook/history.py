@@ -63,8 +63,13 @@ def record(notification: models.Notification, vendor: str, event: Event) -> None
             at=event.at,
             learned_at=notification.received_at,
             data=data,
-            digest=hashlib.sha256(f"{vendor}\n{data}".encode()).hexdigest(),
+            digest=digest_of(vendor, data),
         ).on_conflict_ignore().execute()
+
+
+def digest_of(vendor: str, data: str) -> str:
+    """Return what a fact is known by when it is told again."""
+    return hashlib.sha256(f"{vendor}\n{data}".encode()).hexdigest()
 
 
 def of_order(vendor: str, order_ref: str) -> list[Fact]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import peewee
 
-from qlmhook import confirmations, events, history, keys, models, outbox
+from qlmhook import confirmations, events, history, keys, ledger, models, outbox
 from qlmhook import licenses as licenses_module
+from qlmhook.registry import Accounts
 
 STATUSES = ("active", "expired", "suspended", "revoked")
 
@@ -32,7 +33,7 @@ def licenses(
     table = models.License
     query = table.select(table, models.Customer).join(models.Customer, peewee.JOIN.LEFT_OUTER)
     if order:
-        query = query.where(table.order_ref == order)
+        query = query.where(table.id.in_(_of_order(order)))
     if email:
         query = query.where(models.Customer.email_key == email.lower())
     if subscription:
@@ -42,6 +43,23 @@ def licenses(
     if search:
         query = query.where(_mentions(search))
     return [license_row(row, now) for row in query.order_by(table.id).limit(limit)]
+
+
+def _of_order(order_ref: str) -> set[int]:
+    """Return the ids of the licenses that an order, first or later, is about.
+
+    Each step names the vendors too, for that is what the indexes begin with.
+    """
+    vendors, table, fact = ledger.known_vendors(), models.License, models.Fact
+    told = fact.select(fact.vendor, fact.subscription_ref).where(
+        fact.vendor.in_(vendors), fact.order_ref == order_ref, fact.subscription_ref != ""
+    )
+    issued = table.select(table.id).where(table.vendor.in_(vendors), table.order_ref == order_ref)
+    found = {license.id for license in issued}
+    for vendor, subscription_ref in {(row.vendor, row.subscription_ref) for row in told}:
+        renewed = table.select(table.id).where(table.vendor == vendor, table.subscription_ref == subscription_ref)
+        found |= {license.id for license in renewed}
+    return found
 
 
 def license_row(license: models.License, now: datetime) -> Row:
@@ -169,6 +187,30 @@ def outbox_row(row: models.Outbox) -> Row:
         "to": row.to,
         "subject": row.subject,
     }
+
+
+def vendors(accounts: Accounts) -> list[Row]:
+    """Return the accounts, and those that the database has rows of and the configuration no section."""
+    notifications, licenses = _by_vendor(models.Notification), _by_vendor(models.License)
+    found: list[tuple[str, str, bool]] = [
+        (account.name, account.vendor.plugin, account.settings.enabled) for account in accounts
+    ]
+    return [
+        {
+            "name": name,
+            "plugin": plugin,
+            "enabled": enabled,
+            "configured": bool(plugin),
+            "notifications": notifications.get(name, 0),
+            "licenses": licenses.get(name, 0),
+        }
+        for name, plugin, enabled in [*found, *((name, "", False) for name in accounts.strays)]
+    ]
+
+
+def _by_vendor(table: type[models.Notification] | type[models.License]) -> dict[str, int]:
+    counted: Any = table.select(table.vendor, peewee.fn.COUNT(table.id)).group_by(table.vendor).tuples()
+    return dict(counted)
 
 
 def _has_status(status: str, now: datetime) -> Any:

@@ -16,9 +16,9 @@ LAYERS: Mapping[int, str] = {
     2: "vendor hookspecs form schemas",
     3: "config database models keys vocabulary terms properties registry rules templating http",
     4: "history mappings ledger standing entitlement customers licenses outbox mail mailing variables refusals "
-    "confirmations listing",
+    "confirmations listing doubles",
     5: "delivery fulfillment",
-    6: "intake decisions worker service",
+    6: "intake decisions renaming worker service",
     7: "views metrics cli",
     8: "app __main__ gunicorn_conf gunicorn_log gunicorn_worker testing",
 }
