@@ -84,7 +84,7 @@ def _retire(gone: models.License, stays: models.License, cause: Cause) -> None:
         at=cause.at,
         actor=cause.actor,
         change="revoked",
-        before=json.dumps(before),
+        before=json.dumps({**before, "revoked_at": gone.revoked_at and gone.revoked_at.isoformat()}),
         after=json.dumps({**after, "revoked_at": revoked_at.isoformat()}),
         why=why,
     )

@@ -104,7 +104,7 @@ class Renaming:
         orders = list(dict.fromkeys(double.gone.order_ref for double in parted))
         more = f" and {len(orders) - LONGEST_LIST} more" if len(orders) > LONGEST_LIST else ""
         self._mailing.alert(
-            subject=f"{len(parted)} licenses of {new} were issued twice; one of each two is revoked",
+            subject=f"Licenses of {new} were issued twice, and one of each two is revoked: {len(parted)}",
             text=f"{old} was renamed to {new} in the configuration. Until its rows were moved, these orders got a "
             f"second license: {', '.join(orders[:LONGEST_LIST])}{more}. See `qlmhook license list --order "
             f"{orders[0]}`, and tell the customers which key counts.",
