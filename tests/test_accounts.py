@@ -138,7 +138,6 @@ class TestLetterCase:
         with pytest.raises(QlmhookError, match="There still is a section for avangate"):
             rename(reopen("AvanGate"), "avangate", "AvanGate")
 
-    @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
     def test_where_both_spellings_have_rows_each_keeps_its_own(self, shop: Shop, reopen: Reopen) -> None:
         """As an earlier version left them; the other one can be moved."""
         shop.map("101")
@@ -505,6 +504,22 @@ class TestDoubles:
             entry = listing.license_history(licenses.find(gone["key"]))[-1]
         assert (entry["change"], entry["actor"], entry["why"]) == ("revoked", "operator ann", gone["barred_why"])
         assert entry["before"] == {"line": "101#1", "subscription_ref": "AAAAAAAAAA", "revoked_at": None}
+
+    def test_what_is_revoked_can_be_given_back_for_what_it_is_worth(self, sold: Shop, reopen: Reopen) -> None:
+        """It is usable again, and no renewal extends it."""
+        [(key,)] = pick(sold, "key")
+        again = reopen("shop")
+        post(again, FIRST)
+        rename(again)
+        [other] = {row["key"] for row in issued(again)} - {key}
+
+        again.service.decisions.decide(other, "reinstate", why="mailed to a printer", operator="ann")
+        post(again, RENEWAL)
+
+        assert {row["key"]: (row["status"], row["expires_at"]) for row in issued(again)} == {
+            key: ("active", RENEWED_END),
+            other: ("active", FIRST_END),
+        }
 
     def test_the_operator_is_told_which_orders_were_sold_twice(self, sold: Shop, reopen: Reopen) -> None:
         again = reopen("shop")
