@@ -473,22 +473,62 @@ class TestDoubles:
         assert {row["vendor"] for row in issued(again)} == {renamed.account.name}
         assert len(renamed.doubles) == len(issued(again)) - len(expected) == 1
 
-    def test_it_goes_on_as_one_account(self, sold: Shop, reopen: Reopen) -> None:
-        """A repeat of either time is a repeat, and the next renewal renews what stays."""
+    @pytest.mark.parametrize("reverted", [False, True], ids=["renamed", "renamed and reverted"])
+    def test_it_goes_on_as_one_account(self, sold: Shop, reopen: Reopen, reverted: bool) -> None:
+        """A repeat of either time is a repeat of what came first, and the next renewal renews what stays."""
         [(key,)] = pick(sold, "key")
         again = reopen("shop")
         post(again, FIRST, RENEWAL)
-        rename(again)
-        count = len(facts_of(again, "shop"))
+        used_last = again.clock()
+        again = reopen("avangate") if reverted else again
+        rename(again, *(("shop", "avangate") if reverted else ("avangate", "shop")))
 
+        again.clock.now += timedelta(days=1)
+        with again.service.database.reading():
+            assert [use.last_used_at for use in models.KeyUse.select()] == [used_last]
         post(again, FIRST, RENEWAL)
         post(again, RENEWAL.changed(refno="900000004", sale_date="2027-12-01 10:00:00", ipn_date="20271201100500"))
 
-        assert len(facts_of(again, "shop")) == count + 1 == 3
         assert [row["key"] for row in issued(again) if row["status"] == "active"] == [key]
         with again.service.database.reading():
             copies = [row.copies for row in models.Notification.select().order_by(models.Notification.id)]
+            learned = {row.order_ref: row.learned_at.day for row in models.Fact.select()}
+            assert models.Fact.select().count() == 3
         assert copies == [2, 1, 2, 1]
+        assert learned == {FIRST.refno: 1, RENEWAL.refno: 2, "900000004": 3}
+
+    @pytest.mark.parametrize("reverted", [False, True], ids=["renamed", "renamed and reverted"])
+    def test_a_line_is_what_it_was_sold_by_first(self, sold: Shop, reopen: Reopen, reverted: bool) -> None:
+        sold.map("101", f"{MAPPING}&is_features=0:1")
+        again = reopen("shop")
+        post(again, FIRST)
+        again = reopen("avangate") if reverted else again
+
+        rename(again, *(("shop", "avangate") if reverted else ("avangate", "shop")))
+
+        with again.service.database.reading():
+            [line] = models.FulfilledLine.select()
+        assert "is_features" not in line.terms
+
+    def test_another_line_of_a_renewal_is_no_double(self, sold: Shop, reopen: Reopen) -> None:
+        again = reopen("shop")
+        post(again, RENEWAL.changed(lines=[*RENEWAL.lines, *OTHER.lines]))
+        [new] = [row["key"] for row in issued(again) if row["subscription_ref"] == "BBBBBBBBBB"]
+
+        assert len(rename(again).doubles) == 1
+        assert new in {row["key"] for row in issued(again) if row["status"] == "active"}
+
+    def test_what_one_account_has_twice_is_left_alone(self, sold: Shop, reopen: Reopen) -> None:
+        """It has another reason than the name."""
+        with sold.service.database.transaction():
+            columns: Any = models.License.select().dicts().get()
+            models.License.create(**{**columns, "id": None, "key": "EXTRA", "order_ref": "900000008"})
+        again = reopen("shop")
+        post(again, RENEWAL)
+
+        rename(again)
+
+        assert [row["status"] for row in issued(again)] == ["active", "active", "revoked"]
 
     def test_what_is_revoked_says_why_and_belongs_to_nothing_any_more(self, sold: Shop, reopen: Reopen) -> None:
         [(key,)] = pick(sold, "key")
@@ -630,6 +670,7 @@ class TestDoubles:
         texts = [envelope.content.decode() for envelope in mail_server.envelopes]
         assert [key in text for text in texts if "a@example.com" in text] == [True, True]
         assert not any(other in text for text in texts)
+        assert {row["state"] for row in outbox(again, "mail")} == {"done"}
         assert [row["state"] for row in outbox(again, "idn")] == ["done"]
 
     def test_a_failure_moves_nothing(self, sold: Shop, reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:

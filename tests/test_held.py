@@ -22,7 +22,7 @@ Run = Callable[..., Result]
 
 PLAIN = "&is_productid=1&is_majorversion=1&is_minorversion=0"
 TRIAL = f"{PLAIN}&is_licensemodel=subscription"
-KEYS = f"{PLAIN}&is_usemultipleactivationskey=false"
+KEYS = "&is_usemultipleactivationskey=false"
 
 
 @pytest.fixture
@@ -158,8 +158,11 @@ class TestOnlyWhatItCanFree:
         for name, value in {
             "pid_202": "&is_productid=1&is_args=common",
             "pid_203": TRIAL,
-            "pid_204": KEYS,
+            "deep": KEYS,
+            "shallow": "&is_args=deep",
+            "pid_204": f"{PLAIN}&is_args=Shallow",
             "pid_205": PLAIN,
+            "pid_205_gold": "ignore",
         }.items():
             save(shop, name, value)
         with shop.service.database.transaction():
@@ -184,6 +187,8 @@ class TestOnlyWhatItCanFree:
             ("pid_203", f"{TRIAL}&is_expduration=30", ["without an end"]),
             ("pid_203_x", f"{TRIAL}&is_expduration=30", ["without an end"]),
             ("pid_204", PLAIN, ["too many keys"]),
+            ("deep", "&is_userdata1=x", ["too many keys"]),
+            ("pid_201_gold", PLAIN, []),
             ("pid_205", "ignore", ["no number"]),
         ],
     )
@@ -207,6 +212,8 @@ class TestOnlyWhatItCanFree:
             ("pid_203", PLAIN),
             ("pid_204", PLAIN),
             ("pid_204", "ignore"),
+            ("shallow", "&is_userdata1=x"),
+            ("deep", "&is_userdata1=x"),
             ("pid_205", "ignore"),
             ("pid_206", "ignore"),
         ],
