@@ -14,6 +14,8 @@ from qlmhook.intake import Clock
 from qlmhook.service import Service, utc_now
 from qlmhook.worker import Worker
 
+logger = logging.getLogger(__name__)
+
 
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
     """Make the application from its settings, by default those of QLMHOOK_CONFIG and the environment.
@@ -24,6 +26,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     settings = settings or load_settings()
     _log_to_stderr()
     service = Service.open(settings, clock=clock)
+    _warn_of_strays(service)
     app = Flask("qlmhook", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1  # one more, so that views can tell a longer one
     app.url_map.converters["any_path"] = views.AnyPath
@@ -41,6 +44,12 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
             before=service.hold_still, after_in_parent=service.go_on, after_in_child=lambda: _go_on_in_child(service)
         )
     return app
+
+
+def _warn_of_strays(service: Service) -> None:
+    """A section that was renamed would sell everything anew: what its customers have is stored by the old name."""
+    for name in service.accounts.strays:
+        logger.warning("Vendor %s: %s.", name, service.accounts.complaint(name))
 
 
 def _go_on_in_child(service: Service) -> None:

@@ -108,10 +108,10 @@ def _find_licenses(vendor: str, matters: list[Matter], orders: set[str]) -> None
     places = [(matter, matter.places) for matter in matters]
     owned = [(owner, license) for license in found.values() if (owner := _matter_of(license, places)) is not None]
     for owner, license in sorted(owned, key=lambda pair: (not pair[0].began(pair[1]), pair[1].id)):
-        if license.unit in owner.licenses:
-            owner.surplus.append(license)
-        else:
+        if license.unit not in owner.licenses:
             owner.licenses[license.unit] = license
+        elif (license.order_ref, license.line) in owner.places:
+            owner.surplus.append(license)
 
 
 def _matter_of(license: models.License, places: list[tuple[Matter, set[Place]]]) -> Matter | None:

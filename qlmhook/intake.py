@@ -2,14 +2,15 @@
 
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, partial
 
-from qlmhook import history, ledger, models
+from qlmhook import history, ledger, mappings, models
 from qlmhook.database import Database
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
-from qlmhook.events import Message
+from qlmhook.events import EventKind, Message
 from qlmhook.fulfillment import Fulfillment
 from qlmhook.reading import read
 from qlmhook.registry import Account, Accounts
@@ -18,6 +19,8 @@ from qlmhook.vendor import Notification, Reply, Verified, key_id
 logger = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
+
+INTERNAL_ERROR = "An internal error"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,7 @@ class Intake:
             raise
         except Exception as error:
             logger.exception("A verified notification could not be applied")
-            self._keep(account, notification, verified, message, f"An internal error: {type(error).__name__}.")
+            self._keep(account, notification, verified, message, f"{INTERNAL_ERROR}: {type(error).__name__}.")
             raise Unavailable("The notification was stored, but applying it failed.") from error
         return account.vendor.receipt(notification, verified, self._clock())
 
@@ -101,6 +104,25 @@ class Intake:
         if undated and all(history.is_overtaken(account.name, event, row.id) for event in undated):
             return message
         return first
+
+    def freed_by(self, names: Collection[str]) -> list[int]:
+        """Return the ids of the held notifications that a change of these properties may set free, oldest first."""
+        concerns = cache(partial(mappings.concerns, frozenset(names)))
+
+        def may_be_mended(vendor: str, subject: str) -> bool:
+            """What the shop has still to say, or what cannot be read, no property can mend."""
+            kind, _, about = subject.partition(" ")
+            if kind == "product":
+                return mappings.is_settled(vendor, about) or (
+                    mappings.is_mapped(vendor, about) and concerns(vendor, about)
+                )
+            if kind == "order":  # its quantity, or a line that nobody needs who ignores the product
+                return any(concerns(vendor, product_id) for product_id in _paid_products(vendor, about))
+            return subject.startswith(INTERNAL_ERROR)  # a mapping may have led to it
+
+        with self._database.reading():
+            causes = [cause for cause in ledger.hold_subjects() if may_be_mended(*cause)]
+            return sorted({notification_id for cause in causes for notification_id in ledger.held_for(*cause)})
 
     def _warn_of_forgery(self, account: Account, error: SignatureRejected) -> None:
         with self._database.transaction():
@@ -129,8 +151,14 @@ class Intake:
         try:
             with self._database.transaction():
                 row = ledger.enter(account, notification, verified, message)
+                self._note_key(account, verified, message)
                 if not row.dismissed:
                     self._fulfillment.hold(account, row, reason, now=self._clock())
         except SignatureRejected as error:
             self._warn_of_forgery(account, error)
             raise
+
+
+def _paid_products(vendor: str, order_ref: str) -> set[str]:
+    facts = history.of_order(vendor, order_ref)
+    return {fact.item.product_id for fact in facts if fact.event.kind is EventKind.PAID and fact.item is not None}

@@ -63,6 +63,12 @@ def note_key(vendor: str, key_id: str, merchant: str, *, now: datetime) -> str:
     return known
 
 
+def known_vendors() -> list[str]:
+    """Return the names of all accounts that something is stored of, the oldest first: each noted a key."""
+    uses = models.KeyUse.select(models.KeyUse.vendor).order_by(models.KeyUse.id)
+    return list(dict.fromkeys(use.vendor for use in uses))
+
+
 def _refuse_second_meaning(signed_digest: str) -> None:
     """Names and boundaries are not signed: what was signed once has the meaning in which it came first."""
     first = models.Notification.get_or_none(models.Notification.signed_digest == signed_digest)
@@ -80,6 +86,37 @@ def _content(vendor: Vendor, notification: Notification) -> bytes:
 
 def _digest(vendor: str, content: bytes) -> str:
     return hashlib.sha256(vendor.encode() + b"\n" + content).hexdigest()
+
+
+def relabel(row: models.Notification, account: Account) -> None:
+    """Let a repeat that comes to this account find a notification, and a copy with another meaning be refused.
+
+    Of two rows that say the same, one from before its section was renamed and one from after, the first is the one
+    that repeats are counted for. The caller moves the row to the account.
+    """
+    notification = restore(row)
+    digest = _digest(account.name, _content(account.vendor, notification))
+    signed_digest = digest if row.signed_digest == row.digest else _signed_digest(account, notification) or digest
+    row.digest, row.signed_digest = digest, signed_digest
+    twin = models.Notification.get_or_none(models.Notification.digest == digest, models.Notification.id != row.id)
+    if twin is not None:
+        later = row if twin.id < row.id else twin
+        later.digest = _digest(account.name, f"notification {later.id}".encode())
+        twin.save()
+    row.save()
+
+
+def _signed_digest(account: Account, notification: Notification) -> str:
+    """Only the signature tells what it covers.
+
+    Where the key is gone that is not known any more, and need not be: a copy with another meaning, signed with
+    that key, is refused for its signature.
+    """
+    try:
+        signed = account.vendor.verify(notification).signed
+    except Exception:  # whatever a plugin makes of what it cannot verify
+        return ""
+    return _digest(account.name, signed) if signed else ""
 
 
 def describe(row: models.Notification, message: Message) -> None:
@@ -138,6 +175,27 @@ def held() -> list[int]:
     """Return the ids of held notifications, oldest first."""
     table = models.Notification
     return [row.id for row in table.select(table.id).where(table.state == "held").order_by(table.id)]
+
+
+def hold_subjects() -> list[tuple[str, str]]:
+    """Return what notifications are held for, each account and subject once."""
+    hold = models.Hold
+    found = hold.select(hold.vendor, hold.subject).distinct().order_by(hold.vendor, hold.subject)
+    return [(row.vendor, row.subject) for row in found]
+
+
+def held_for(vendor: str, subject: str) -> list[int]:
+    """Return the ids of an account's notifications that are held for this."""
+    hold = models.Hold
+    found = hold.select(hold.notification).where(hold.subject == subject, hold.vendor == vendor)
+    return [row.notification_id for row in found]
+
+
+def held_of(vendor: str) -> list[int]:
+    """Return the ids of an account's held notifications, oldest first."""
+    table = models.Notification
+    found = table.select(table.id).where(table.state == "held", table.vendor == vendor)
+    return [row.id for row in found.order_by(table.id)]
 
 
 def held_with(

@@ -9,7 +9,8 @@ from typing import Any
 
 import peewee
 
-from qlmhook import confirmations, events, history, keys, models, outbox
+from qlmhook import confirmations, events, history, keys, ledger, models, outbox
+from qlmhook.registry import Accounts
 
 STATUSES = ("active", "expired", "suspended", "revoked")
 
@@ -32,7 +33,7 @@ def licenses(
     table = models.License
     query = table.select(table, models.Customer).join(models.Customer, peewee.JOIN.LEFT_OUTER)
     if order:
-        query = query.where(_is_of_order(order))
+        query = query.where(table.id.in_(_of_order(order)))
     if email:
         query = query.where(models.Customer.email_key == email.lower())
     if subscription:
@@ -54,6 +55,23 @@ def where_to_look(vendor: str, order_ref: str) -> str:
     bought, renewed = of_account.where(table.order_ref == order_ref), of_account.where(table.subscription_ref.in_(refs))
     kind = "license" if bought.exists() or renewed.exists() else "notification"
     return f"qlmhook {kind} list --order {shlex.quote(order_ref)}"
+
+
+def _of_order(order_ref: str) -> set[int]:
+    """Return the ids of the licenses that an order, first or later, is about.
+
+    Each step names the vendors too, for that is what the indexes begin with.
+    """
+    vendors, table, fact = ledger.known_vendors(), models.License, models.Fact
+    told = fact.select(fact.vendor, fact.subscription_ref).where(
+        fact.vendor.in_(vendors), fact.order_ref == order_ref, fact.subscription_ref != ""
+    )
+    issued = table.select(table.id).where(table.vendor.in_(vendors), table.order_ref == order_ref)
+    found = {license.id for license in issued}
+    for vendor, subscription_ref in {(row.vendor, row.subscription_ref) for row in told}:
+        renewed = table.select(table.id).where(table.vendor == vendor, table.subscription_ref == subscription_ref)
+        found |= {license.id for license in renewed}
+    return found
 
 
 def license_row(license: models.License, now: datetime) -> Row:
@@ -190,13 +208,28 @@ def outbox_row(row: models.Outbox) -> Row:
     }
 
 
-def _is_of_order(order_ref: str) -> Any:
-    """A license is of the order that it was issued for, and of every other one of its subscription."""
-    table, fact = models.License, models.Fact
-    subscriptions = fact.select(fact.vendor, fact.subscription_ref).where(
-        fact.order_ref == order_ref, fact.subscription_ref != ""
-    )
-    return (table.order_ref == order_ref) | peewee.Tuple(table.vendor, table.subscription_ref).in_(subscriptions)
+def vendors(accounts: Accounts) -> list[Row]:
+    """Return the accounts, and those that the database has rows of and the configuration no section."""
+    notifications, licenses = _by_vendor(models.Notification), _by_vendor(models.License)
+    found: list[tuple[str, str, bool]] = [
+        (account.name, account.vendor.plugin, account.settings.enabled) for account in accounts
+    ]
+    return [
+        {
+            "name": name,
+            "plugin": plugin,
+            "enabled": enabled,
+            "configured": bool(plugin),
+            "notifications": notifications.get(name, 0),
+            "licenses": licenses.get(name, 0),
+        }
+        for name, plugin, enabled in [*found, *((name, "", False) for name in accounts.strays)]
+    ]
+
+
+def _by_vendor(table: type[models.Notification] | type[models.License]) -> dict[str, int]:
+    counted: Any = table.select(table.vendor, peewee.fn.COUNT(table.id)).group_by(table.vendor).tuples()
+    return dict(counted)
 
 
 def _has_status(status: str, now: datetime) -> Any:

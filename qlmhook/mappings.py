@@ -1,6 +1,7 @@
 """Server properties in the database."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from qlmhook import models, properties
@@ -52,6 +53,31 @@ def _first_value(*names: str) -> str | None:
     return next((text for text in map(property_value, names) if text is not None), None)
 
 
+def is_mapped(vendor: str, product_id: str) -> bool:
+    """Tell whether a product has a mapping, usable or not."""
+    return _first_value(f"{vendor}_pid_{product_id}", f"pid_{product_id}") is not None
+
+
+def is_settled(vendor: str, product_id: str) -> bool:
+    """Tell whether a mapping alone says all that an order of its product needs."""
+    try:
+        terms = terms_of(vendor, product_id)
+    except (NotFound, PropertyError):
+        return False
+    return terms is None or terms.knows_its_end
+
+
+def concerns(names: Collection[str], vendor: str, product_id: str) -> bool:
+    """Tell whether these properties have a part in what is licensed for a product.
+
+    They are its own, those of its options, or one that is spliced into these.
+    """
+    changed = {name.strip().lower() for name in names}
+    own = tuple(f"{begin}pid_{product_id}".lower() for begin in ("", f"{vendor}_"))
+    parts = [row for row in every() if row.name in own or row.name.startswith(tuple(f"{name}_" for name in own))]
+    return any(row.name in changed or changed & properties.spliced(row.value, property_value) for row in parts)
+
+
 def recheck(row: models.ServerProperty) -> properties.Checked:
     """Check a stored property once more; raises PropertyError."""
     return properties.check(row.name, row.value, property_value)
@@ -77,6 +103,31 @@ def remove(name: str) -> None:
     """Delete a property; raises NotFound."""
     if not models.ServerProperty.delete().where(models.ServerProperty.name == name.strip().lower()).execute():
         raise NotFound(f"There is no property {name}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenamedProperty:
+    """A property of one account, and the name that it would have under the account's new name."""
+
+    old: str
+    new: str
+    is_moved: bool
+
+
+def rename_account(old: str, new: str, *, now: datetime) -> list[RenamedProperty]:
+    """Rename the properties of one account, `<instance>_pid_…`; where there is one of the new name, both stay."""
+    begin = f"{old}_pid_".lower()
+    renamed = []
+    for row in every() if old.lower() != new.lower() else []:
+        if row.name.startswith(begin):
+            name = f"{new}_pid_{row.name.removeprefix(begin)}".lower()
+            is_free = property_value(name) is None
+            if is_free:
+                models.ServerProperty.update(name=name, updated_at=now).where(
+                    models.ServerProperty.id == row.id
+                ).execute()
+            renamed.append(RenamedProperty(old=row.name, new=name, is_moved=is_free))
+    return renamed
 
 
 def every() -> list[models.ServerProperty]:

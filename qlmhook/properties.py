@@ -180,6 +180,19 @@ def splice(arguments: Mapping[str, str], lookup: Callable[[str], str | None]) ->
     return merged
 
 
+def spliced(text: str, lookup: Callable[[str], str | None]) -> set[str]:
+    """Return the names, in lower case, of all properties that a value splices in, those that are missing too."""
+    names: set[str] = set()
+    following: str | None = text
+    while following is not None and following != IGNORE:
+        name = parse_arguments(following).get("is_args", "").lower()
+        if not name or name in names:
+            break
+        names.add(name)
+        following = lookup(name)
+    return names
+
+
 def _terms(arguments: Mapping[str, str], *, stored: bool) -> Terms:
     missing = [name for name in REQUIRED if not arguments.get(name)]
     if missing:

@@ -1,8 +1,9 @@
 """The configured vendors, collected once at start-up."""
 
 import inspect
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -18,7 +19,10 @@ ENTRY_POINT_GROUP = "qlmhook"
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A configured instance: the section's name, what the core was told about it, and the plugin's object."""
+    """A configured instance: the section's name, what the core was told about it, and the plugin's object.
+
+    The name is spelled as the stored rows spell it, where there are some.
+    """
 
     name: str
     settings: VendorSettings
@@ -36,10 +40,17 @@ class Account:
 
 
 class Accounts:
-    """The accounts by the names that is_vendor may carry: the instance's own, then its plugin's."""
+    """The accounts by the names that is_vendor may carry: the instance's own, then its plugin's.
 
-    def __init__(self, accounts: Iterable[Account], *, default: str = "") -> None:
-        self._accounts = {account.name.lower(): account for account in accounts}
+    `stored` are the names of accounts that the database has rows of; `strays` are those of them that no section
+    stands for any more.
+    """
+
+    def __init__(self, accounts: Iterable[Account], *, default: str = "", stored: Iterable[str] = ()) -> None:
+        self._stored = list(stored)
+        spelled = [replace(account, name=self._spelling(account.name)) for account in accounts]
+        self._accounts = {account.name.lower(): account for account in spelled}
+        self.strays = [name for name in self._stored if name not in {account.name for account in spelled}]
         self._by_name = dict(self._accounts)
         for account in sorted(self._accounts.values(), key=lambda account: not account.settings.enabled):
             for alias in (account.vendor.plugin, *account.vendor.aliases):
@@ -63,10 +74,39 @@ class Accounts:
 
     def named(self, name: str) -> Account:
         """Return the account that a stored row belongs to, enabled or not; raises ConfigurationError."""
-        account = self._accounts.get(name.lower())
-        if account is None:
-            raise ConfigurationError(f"There is no [vendors.{name}] in the configuration any more.")
+        account = self.section(name)
+        if account is None or name in self.strays:
+            raise ConfigurationError(
+                f"There is no [vendors.{name}] in the configuration any more; {self.command_for(name)} moves its rows."
+            )
         return account
+
+    def section(self, name: str) -> Account | None:
+        """Return the account of a section, its name in any letter case, or None."""
+        return self._accounts.get(name.lower())
+
+    def knowing(self, stored: Iterable[str]) -> "Accounts":
+        """Return the same accounts for a database that has rows of these, the oldest first."""
+        return Accounts(self, default=self._default, stored=stored)
+
+    def complaint(self, stray: str) -> str:
+        """Return what is wrong with an account that is configured no more, and what to do."""
+        return (
+            f"there is no [vendors.{stray}] in the configuration, but the database has its rows; "
+            f"{self.command_for(stray)} moves them. If it sells no more, keep the section with enabled = false"
+        )
+
+    def command_for(self, stray: str) -> str:
+        """Return the command that moves the rows of an account that is configured no more."""
+        fresh = [account.name for account in self if account.name not in self._stored]
+        every = [account.name for account in self]
+        heirs = next((names for names in (fresh, every) if len(names) == 1), ["NEW"])
+        return f"`{shlex.join(['qlmhook', 'vendor', 'rename', stray, *heirs])}`"
+
+    def _spelling(self, name: str) -> str:
+        """A section that was written in other letter case is still the same account."""
+        same = [stored for stored in self._stored if stored.lower() == name.lower()]
+        return name if name in same else next(iter(same), name)
 
 
 def _contains(network: IPv4Network | IPv6Network, source: str) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from qlmhook import models
+from qlmhook import ledger, models
 from qlmhook.config import Settings
 from qlmhook.database import Database
 from qlmhook.decisions import Decisions
@@ -15,12 +15,21 @@ from qlmhook.mail import Mailer
 from qlmhook.mailing import Mailing
 from qlmhook.refusals import Refusals
 from qlmhook.registry import Accounts, load_accounts
+from qlmhook.renaming import Renaming
 from qlmhook.templating import Templates
 
 
 def utc_now() -> datetime:
     """Return the time of day, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def _known_vendors(database: Database) -> list[str]:
+    try:
+        with database.reading():
+            return ledger.known_vendors()
+    finally:
+        database.close()  # a connection must not be inherited by a forked process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +44,7 @@ class Service:
     mailing: Mailing
     intake: Intake
     decisions: Decisions
+    renaming: Renaming
     delivery: Delivery
     refusals: Refusals
     clock: Clock
@@ -55,6 +65,7 @@ class Service:
         accounts = load_accounts(settings.vendors, default=settings.default_vendor)
         database = Database(settings.database)
         models.prepare(database)
+        accounts = accounts.knowing(_known_vendors(database))
         templates = Templates(settings.mail.templates)
         mailer = Mailer(settings.mail)
         mailing = Mailing(operator=settings.mail.operator)
@@ -68,6 +79,9 @@ class Service:
             mailing=mailing,
             intake=Intake(database=database, accounts=accounts, fulfillment=fulfillment, clock=clock),
             decisions=Decisions(database=database, accounts=accounts, fulfillment=fulfillment, clock=clock),
+            renaming=Renaming(
+                database=database, accounts=accounts, fulfillment=fulfillment, mailing=mailing, clock=clock
+            ),
             delivery=Delivery(
                 database=database, mailer=mailer, templates=templates, alerts=mailing, accounts=accounts, clock=clock
             ),

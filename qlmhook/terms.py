@@ -47,6 +47,12 @@ class Terms:
     confirm: bool = False
     source: str = field(default="", compare=False)
 
+    @property
+    def knows_its_end(self) -> bool:
+        """Whether an order needs no date from the shop: it is said here when the license ends, or it may never."""
+        is_dated = self.duration_days is not None or self.end_date is not None
+        return is_dated or not self.license_model.startswith(("subscription", "trial"))
+
     def mail_template(self, *, renewal: bool) -> str:
         """Return the name of the template to mail with; empty for no mail."""
         if renewal:

@@ -17,9 +17,9 @@ LAYERS: Mapping[int, str] = {
     3: "addresses config database models keys vocabulary terms properties registry rules templating http facts lines "
     "standing purchases entitlement",
     4: "history mappings ledger reading customers overrides audit assessment licenses outbox mail mailing "
-    "variables refusals confirmations listing",
+    "variables refusals confirmations listing doubles",
     5: "delivery fulfillment",
-    6: "intake decisions worker service",
+    6: "intake decisions renaming worker service",
     7: "views metrics cli",
     8: "app __main__ gunicorn_conf gunicorn_log gunicorn_worker testing",
 }

@@ -1,10 +1,14 @@
 """The operator's commands: what they print, what they change, and their exit status."""
 
 import json
+import logging
 import os
+import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from qlmhook import listing, models
+from qlmhook import listing, models, outbox
 from qlmhook.cli import main
 from qlmhook.config import CONFIG_VARIABLE, load_settings
 from qlmhook.service import Service
 from tests.avangate.orders import Line, Order
+from tests.avangate.subscriptions import Subscription
 from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, URL, Configure, MailServer, Shop, free_port
 from tests.server import command, environment, serving
 
@@ -326,6 +331,50 @@ class TestLicense:
     @pytest.mark.usefixtures("sold")
     def test_list_shows_what_matches_every_filter(self, run: Run, filters: str, found: list[str]) -> None:
         assert refs(run("license", "list", "--json", *filters.split()).rows) == found
+
+    @pytest.fixture
+    def renewed(self, sold: Shop) -> Shop:
+        """The first license by a second order, to which it is told an end by a message about the subscription."""
+        renewal = Order(refno="900000006", sale_date="2026-02-01 10:00:00", ipn_date="20260201100500")
+        sold.post(renewal.fields())
+        sold.post(renewal.changed(status="REFUND", ipn_date="20260301100500").fields())
+        sold.post(Subscription(updated="2026-04-01 12:00:00").fields())
+        return sold
+
+    @pytest.mark.usefixtures("renewed")
+    @pytest.mark.parametrize(("order", "found"), [("900000001", ["1"]), ("900000006", ["1"]), ("900000007", [])])
+    def test_a_license_is_found_by_any_of_its_orders(self, run: Run, order: str, found: list[str]) -> None:
+        """The alert about a refund names the order that was refunded."""
+        assert refs(run("license", "list", "--json", "--order", order).rows) == found
+
+    @pytest.mark.usefixtures("renewed")
+    def test_the_command_that_an_alert_names_finds_something(self, run: Run, renewed: Shop) -> None:
+        with renewed.service.database.reading():
+            texts = [
+                outbox.payload_of(row)["text"] for row in models.Outbox.select().where(models.Outbox.kind == "alert")
+            ]
+        named = [found for text in texts for found in re.findall(r"`qlmhook (license list [^`]+)`", text)]
+
+        assert named == ["license list --order 900000006"]
+        assert [bool(run(*command.split()).stdout) for command in named] == [True]
+
+    def test_an_order_is_found_by_indexes_alone(self, renewed: Shop, caplog: pytest.LogCaptureFixture) -> None:
+        """Among 300,000 others a look at all of them takes a second."""
+        with renewed.service.database.reading(), caplog.at_level(logging.DEBUG, logger="peewee"):
+            caplog.clear()
+            assert len(listing.licenses(now=renewed.clock(), order="900000006")) == 1
+            statements: list[Any] = [record.msg for record in caplog.records if record.name == "peewee"]
+        path = str(renewed.service.settings.database).removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path)) as connection:
+            plans = [
+                row[3]
+                for sql, values in statements
+                if sql.startswith("SELECT") and "key_use" not in sql  # which has a row for each key
+                for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+            ]
+
+        assert len(plans) >= 4
+        assert [plan for plan in plans if plan.startswith("SCAN")] == []
 
     def test_search_finds_a_key_as_a_person_types_it(self, run: Run, sold: Shop) -> None:
         """In lower case, without dashes, and in part."""

@@ -60,6 +60,8 @@ def _configuration(path: Path) -> Iterator[Finding]:
 def _accounts(service: Service) -> Iterator[Finding]:
     with service.database.reading():
         used = {(use.vendor, use.key_id): use.last_used_at for use in models.KeyUse.select()}
+    for name in service.accounts.strays:
+        yield False, f"vendor {name}: {service.accounts.complaint(name)}"
     for account in service.accounts:
         if not account.settings.enabled:
             yield True, f"vendor {account.name}: disabled, everything is refused"

@@ -6,7 +6,8 @@ import click
 
 from qlmhook import ledger, listing
 from qlmhook.cli.opening import open_service
-from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable, progress
+from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
+from qlmhook.cli.replaying import replay_each
 from qlmhook.errors import QlmhookError
 from qlmhook.form import FORM
 
@@ -67,14 +68,14 @@ def _for_people(body: str) -> str:
 @click.argument("notification_ids", metavar="ID...", type=int, nargs=-1, required=True)
 def replay(notification_ids: tuple[int, ...]) -> None:
     """Apply notifications again; what they did already is not done twice."""
-    service = open_service()
-    replayed = []
-    with progress(len(notification_ids), "Replaying") as step:
-        for notification_id in notification_ids:
-            replayed.append(service.intake.replay(notification_id))
-            step()
-    for row in replayed:
+    replayed = replay_each(open_service(), notification_ids, "Replaying")
+    for row in replayed.rows:
         click.echo(f"{row.id}: {row.state}{f' ({printable(row.reason)})' if row.reason else ''}")
+    if len(replayed.failures) == 1:
+        raise QlmhookError(replayed.failures[0])
+    if replayed.failures:
+        click.echo("\n".join(replayed.failures), err=True)
+        raise QlmhookError(f"{len(replayed.failures)} of {len(notification_ids)} notifications could not be applied.")
 
 
 @notification.command()

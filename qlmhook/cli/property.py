@@ -6,9 +6,10 @@ from typing import TextIO
 
 import click
 
-from qlmhook import ledger, mappings, properties
+from qlmhook import mappings, properties
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_rows, progress
+from qlmhook.cli.replaying import apply_held
 from qlmhook.errors import NotFound, PropertyError
 from qlmhook.service import Service
 from qlmhook.vocabulary import VOCABULARY
@@ -30,7 +31,7 @@ def set_(name: str, value: str) -> None:
     for remark in [*checked.warnings, *_missing_templates(service, checked)]:
         click.echo(f"Warning: {remark}", err=True)
     _explain(name, checked)
-    _apply_held(service)
+    apply_held(service, service.intake.freed_by([name]))
 
 
 @property_.command()
@@ -103,7 +104,7 @@ def import_(file: TextIO) -> None:
                 raise PropertyError(f"{name}: {error} Nothing was stored.") from error
             step()
     click.echo(f"Stored {len(names)} properties.")
-    _apply_held(service)
+    apply_held(service, service.intake.freed_by(names))
 
 
 @property_.command()
@@ -139,15 +140,3 @@ def _missing_templates(service: Service, checked: properties.Checked) -> list[st
         for name in mappings.template_names(checked)
         if not service.templates.exists(name)
     ]
-
-
-def _apply_held(service: Service) -> None:
-    with service.database.reading():
-        held = ledger.held()
-    applied = 0
-    with progress(len(held), "Applying what was held") as step:
-        for notification_id in held:
-            applied += service.intake.replay(notification_id).state != "held"
-            step()
-    if held:
-        click.echo(f"Applied {applied} of {len(held)} held notifications.")

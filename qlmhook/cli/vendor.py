@@ -1,0 +1,49 @@
+"""`vendor`: the accounts, and what is stored of them."""
+
+import getpass
+
+import click
+
+from qlmhook import keys, ledger, listing
+from qlmhook.cli.opening import open_service
+from qlmhook.cli.output import as_json, limited, print_rows
+from qlmhook.cli.replaying import apply_held
+
+
+@click.group()
+def vendor() -> None:
+    """See the accounts, and move what is stored of one that was renamed."""
+
+
+@vendor.command("list")
+@limited
+@as_json
+def list_(limit: int | None, as_json: bool) -> None:
+    """List the accounts, those that are configured no more last."""
+    service = open_service()
+    with service.database.reading():
+        rows = listing.vendors(service.accounts)[:limit]
+    columns = ["name", "plugin", "enabled", "configured", "notifications", "licenses"]
+    print_rows(rows, columns, as_json=as_json)
+
+
+@vendor.command()
+@click.argument("old")
+@click.argument("new")
+def rename(old: str, new: str) -> None:
+    """Move what is stored of an account whose section is called NEW now."""
+    service = open_service()
+    renamed = service.renaming.rename(old, new, operator=getpass.getuser())
+    name = renamed.account.name
+    click.echo(f"Moved {renamed.notifications} notifications and {renamed.licenses} licenses from {old} to {name}.")
+    for moved in renamed.properties:
+        if moved.is_moved:
+            click.echo(f"Renamed the property {moved.old} to {moved.new}.")
+        else:
+            click.echo(f"The property {moved.old} stays and has no effect any more: there is a {moved.new}.")
+    for double in renamed.doubles:
+        gone, stays = keys.grouped(double.gone.key), keys.grouped(double.stays.key)
+        click.echo(f"Order {double.gone.order_ref} got a second license: {gone} is revoked, {stays} stays.")
+    with service.database.reading():
+        held = ledger.held_of(name)
+    apply_held(service, held)
