@@ -27,7 +27,8 @@ from qlmhook.service import Service, utc_now
 from qlmhook.testing import make_notification
 from tests.avangate.orders import Line, Order
 from tests.avangate.signer import Fields, form_body, signed
-from tests.conftest import MAPPING, POSTGRES, URL, USER, free_port
+from tests.conftest import MAPPING, URL, USER, free_port
+from tests.engines import PORTS, with_password
 from tests.server import FORM, Gate, Server, ask, serving, wait_until
 
 
@@ -156,16 +157,17 @@ def cut(database_url: str, tmp_path: Path) -> Iterator[Cut]:
 
         yield Cut(url=f"sqlite:///{volume / 'test.db'}", off=away, on=back)
         return
-    place = urlsplit(database_url)
-    gate = Gate(place.hostname or "127.0.0.1", place.port or 5432)
-    gate.open()
-    login = f"{urlsplit(POSTGRES).username}:{urlsplit(POSTGRES).password or SECRETS['database password']}"
-    yield Cut(
-        url=place._replace(netloc=f"{login}@127.0.0.1:{gate.port}").geturl(),
-        off=gate.shut,
-        on=gate.open,
-    )
-    gate.shut()
+    with with_password(database_url, SECRETS["database password"]) as url:
+        place = urlsplit(url)
+        gate = Gate(place.hostname or "127.0.0.1", place.port or PORTS[place.scheme])
+        gate.open()
+        login = place.netloc.rpartition("@")[0]
+        yield Cut(
+            url=place._replace(netloc=f"{login}@127.0.0.1:{gate.port}").geturl(),
+            off=gate.shut,
+            on=gate.open,
+        )
+        gate.shut()
 
 
 def settings_text(*, database: str, mail_port: int) -> str:
