@@ -93,6 +93,7 @@ class Database:
 
     def write_nothing(self) -> None:
         """Write something and take it back, which needs all that storing an order needs; raises Unavailable."""
+        engines.require_room(self._peewee)
         with self.transaction():
             WriterLock.insert(id=_NO_WRITER).execute()
             WriterLock.delete().where(WriterLock.id == _NO_WRITER).execute()

@@ -1,6 +1,8 @@
 """What one engine does otherwise than the others: how it is opened, how strict it is, and how its faults are told."""
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -9,10 +11,12 @@ import peewee
 from playhouse import db_url
 
 from qlmhook.errors import ConfigurationError, QlmhookError, Unavailable, Unstorable
+from qlmhook.form import MAX_BODY
 
 BUSY_SECONDS = 10
 """Until then a writer must have its turn; the vendor is told to send again after that."""
 
+DISK_FULL = "The database {path} cannot be written: the disk is full."
 BUSY = "The database is busy: another writer has kept it for more than {seconds} seconds."
 
 
@@ -150,6 +154,19 @@ def give_to_owner_of(path: Path, descriptor: int) -> None:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
+ROOM = 4 * MAX_BODY
+"""What the largest notification takes on SQLite's disk: its body, what it says, both in the log of the database too."""
+
+
+def require_room(database: peewee.Database) -> None:
+    """Raise Unavailable when SQLite's disk has no room for another notification, whatever else can be written."""
+    if isinstance(database, SQLite):
+        path = Path(database.database)
+        with contextlib.suppress(OSError):  # the next transaction tells what is wrong
+            if shutil.disk_usage(path.absolute().parent).free < ROOM:
+                raise Unavailable(DISK_FULL.format(path=path))
+
+
 def limit_waiting(database: peewee.Database, seconds: float) -> None:
     """Let the next transaction of this thread wait so long for a writer of another program; SQLite only."""
     if isinstance(database, SQLite):
@@ -194,10 +211,9 @@ def _code(error: peewee.PeeweeException) -> int | str | None:
     driver = getattr(error, "orig", None)
     if (extended := getattr(driver, "sqlite_errorcode", None)) is not None:
         return int(extended) & 0xFF
-    if (sqlstate := getattr(driver, "sqlstate", None)) is not None:
-        return str(sqlstate)
-    number = error.args[0] if error.args else None
-    return number if isinstance(number, int) else None
+    if driver is not None and driver.args and isinstance(driver.args[0], int):
+        return driver.args[0]
+    return getattr(driver, "sqlstate", None)
 
 
 def _blames_values(code: int | str | None) -> bool:
@@ -211,7 +227,7 @@ def _blames_values(code: int | str | None) -> bool:
 def _about_file(path: Path, code: int | str | None) -> str:
     """Return what is the matter with SQLite's file, in a sentence, or nothing if it is not the file."""
     if code == _SQLITE_FULL:
-        return f"The database {path} cannot be written: the disk is full."
+        return DISK_FULL.format(path=path)
     if code == _SQLITE_READONLY:
         return f"The database {path} cannot be written: {_obstacle(path) or 'this user may only read it'}."
     if code == _SQLITE_CANTOPEN:

@@ -75,8 +75,8 @@ class Intake:
             raise
         except Refused:
             raise
-        except Unavailable:
-            logger.error("%s could not be stored: the database is away", _name_of(account, message))
+        except Unavailable as error:
+            logger.error("%s could not be stored: %s", _name_of(account, message), error)
             raise
         except Exception as error:
             logger.exception("%s could not be applied", _name_of(account, message))
@@ -123,8 +123,8 @@ class Intake:
         except SignatureRejected as error:
             self._warn_of_forgery(account, error)
             raise
-        except Unavailable:
-            logger.error("%s could not be stored: the database is away", _name_of(account, message))
+        except Unavailable as error:
+            logger.error("%s could not be stored: %s", _name_of(account, message), error)
             raise
         except Exception as error:
             logger.exception("%s could not be stored", _name_of(account, message))
