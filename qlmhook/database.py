@@ -122,7 +122,9 @@ class Database:
     def _faults_told(self) -> Iterator[None]:
         try:
             yield
-        except (peewee.OperationalError, peewee.InterfaceError) as error:
+        except peewee.PeeweeException as error:
+            if not engines.is_fault(error):
+                raise
             self._close(patience=0)
             raise engines.explained(self._peewee, error) from error
 

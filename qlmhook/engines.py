@@ -176,7 +176,7 @@ def limit_waiting(database: peewee.Database, seconds: float) -> None:
 
 # Source: SQLite, "Result and Error Codes": what a statement or its values are at fault for.
 _SQLITE_STATEMENT = frozenset({1, 18, 19, 20, 25})
-_SQLITE_BUSY, _SQLITE_READONLY, _SQLITE_FULL, _SQLITE_CANTOPEN = 5, 8, 13, 14
+_SQLITE_BUSY, _SQLITE_READONLY, _SQLITE_FULL, _SQLITE_CANTOPEN, _SQLITE_NOTADB = 5, 8, 13, 14, 26
 
 # Source: MySQL, "Server Error Message Reference": faults of the server, not of a statement or its values.
 _MYSQL_SERVER = frozenset(
@@ -189,6 +189,14 @@ _MYSQL_BUSY = 1205
 # Source: PostgreSQL, "PostgreSQL Error Codes".
 _POSTGRESQL_LIMIT_EXCEEDED = "54"
 _POSTGRESQL_BUSY = "55P03"
+
+
+def is_fault(error: peewee.PeeweeException) -> bool:
+    """Tell a fault of the database or its connection from one of the program, such as a unique key that is broken.
+
+    SQLite says no more than DatabaseError of a file that is broken, or no database at all.
+    """
+    return isinstance(error, peewee.OperationalError | peewee.InterfaceError) or type(error) is peewee.DatabaseError
 
 
 def explained(database: peewee.Database, error: peewee.PeeweeException) -> QlmhookError:
@@ -232,6 +240,8 @@ def _about_file(path: Path, code: int | str | None) -> str:
         return f"The database {path} cannot be written: {_obstacle(path) or 'this user may only read it'}."
     if code == _SQLITE_CANTOPEN:
         return f"The database {path} cannot be opened: {_obstacle(path) or 'files beside it cannot be made'}."
+    if code == _SQLITE_NOTADB:
+        return f"The database {path} cannot be used: it is no database of SQLite."
     return ""
 
 
