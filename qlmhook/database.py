@@ -13,7 +13,7 @@ from pathlib import Path
 
 import peewee
 
-from qlmhook import engines
+from qlmhook import engines, faults
 from qlmhook.errors import Unavailable
 from qlmhook.filelock import FileLock, NoLock
 
@@ -88,12 +88,12 @@ class Database:
                 # PostgreSQL's IF NOT EXISTS can fail when two processes create the same table
                 self.close()
                 if attempt == 5:
-                    raise engines.explained(self._peewee, error) from error
+                    raise faults.explained(self._peewee, error) from error
                 time.sleep(0.2 * attempt)
 
     def write_nothing(self) -> None:
         """Write something and take it back, which needs all that storing an order needs; raises Unavailable."""
-        engines.require_room(self._peewee)
+        faults.require_room(self._peewee)
         with self.transaction():
             WriterLock.insert(id=_NO_WRITER).execute()
             WriterLock.delete().where(WriterLock.id == _NO_WRITER).execute()
@@ -123,10 +123,10 @@ class Database:
         try:
             yield
         except peewee.PeeweeException as error:
-            if not engines.is_fault(error):
+            if not faults.is_fault(error):
                 raise
             self._close(patience=0)
-            raise engines.explained(self._peewee, error) from error
+            raise faults.explained(self._peewee, error) from error
 
     @contextmanager
     def _connected(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qlmhook import engines
+from qlmhook import engines, faults
 from qlmhook.errors import Unavailable
 
 
@@ -56,7 +56,7 @@ class FileLock:
         """Run the block with the lock; raises Unavailable when it was not free within so many seconds."""
         deadline = time.monotonic() + patience
         if not self._threads.acquire(timeout=patience):
-            raise Unavailable(engines.BUSY.format(seconds=engines.BUSY_SECONDS))
+            raise faults.busy()
         try:
             descriptor = self._locked(deadline) if self._depth == 0 else None
             self._depth += 1
@@ -83,7 +83,7 @@ class FileLock:
         else:
             self._waiter = _Waiter(descriptor)
         if not self._waiter.has_it_by(deadline):
-            raise Unavailable(engines.BUSY.format(seconds=engines.BUSY_SECONDS))
+            raise faults.busy()
         descriptor, self._waiter = self._waiter.descriptor, None
         return descriptor
 

@@ -14,7 +14,7 @@ LAYERS: Mapping[int, str] = {
     0: "__init__",
     1: "errors events",
     2: "vendor hookspecs form schemas",
-    3: "config engines filelock database models keys vocabulary terms properties registry rules templating http",
+    3: "config engines faults filelock database models keys vocabulary terms properties registry rules templating http",
     4: "history mappings ledger standing entitlement customers licenses outbox mail mailing variables refusals "
     "confirmations listing",
     5: "delivery fulfillment",
@@ -34,7 +34,7 @@ ROOMS: Mapping[str, str] = {
     "flask_mail": "mail",
     "werkzeug": "app views",
     "smtplib": "mail",
-    "peewee": "database engines listing metrics models",
+    "peewee": "database engines faults listing metrics models",
     "playhouse": "engines",
     "click": "cli",
     "gunicorn": "gunicorn_log gunicorn_worker",
