@@ -1,24 +1,21 @@
-"""The database: connections, transactions, and the one place that knows one engine from another.
+"""The database: connections and transactions.
 
 There is one writer at a time, on every engine: a notification's transaction reads what is there before it
 decides what to write, and with a single writer no other transaction can come between.
 """
 
 import contextlib
-import fcntl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TextIO
-from urllib.parse import urlsplit
 
 import peewee
-from playhouse.db_url import connect
 
-from qlmhook.errors import ConfigurationError, Unavailable
+from qlmhook import engines, faults
+from qlmhook.errors import Unavailable
+from qlmhook.filelock import FileLock, NoLock
 
 _current: ContextVar[peewee.Database | None] = ContextVar("qlmhook_database", default=None)
 
@@ -39,11 +36,12 @@ current_database = _CurrentDatabase()
 
 
 class Database:
-    """Whatever peewee's `db_url` opens; raises ConfigurationError for a URL it does not understand."""
+    """SQLite, PostgreSQL, MySQL or MariaDB, as its URL says; raises ConfigurationError for one that cannot be used."""
 
     def __init__(self, url: str) -> None:
-        self._peewee = _open(url)
-        self._lock = _writer_lock(self._peewee)
+        self._peewee = engines.open_database(url)
+        is_file = isinstance(self._peewee, peewee.SqliteDatabase)
+        self._lock: FileLock | NoLock = FileLock(Path(self._peewee.database)) if is_file else NoLock()
 
     @property
     def engine(self) -> str:
@@ -58,25 +56,21 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Run the block as the only writer; commit at its end, roll back when it raises.
 
-        Raises Unavailable when the database cannot be reached or is busy for too long; nothing is stored then.
+        Raises Unavailable when the database cannot be reached, written to or had within BUSY_SECONDS, Unstorable
+        when it does not take what it is given; nothing is stored then.
         """
-        try:
-            with self._lock, self._connected(), self._peewee.atomic():
+        deadline = time.monotonic() + engines.BUSY_SECONDS
+        with self._lock.taken(engines.BUSY_SECONDS), self._faults_told(), self._connected():
+            engines.limit_waiting(self._peewee, deadline - time.monotonic())
+            with self._peewee.atomic():
                 self._become_writer()
                 yield
-        except _AWAY as error:
-            self.close()
-            raise Unavailable(f"The database is not available: {_one_line(error)}") from error
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Run the block, which only reads, without waiting for a writer; raises Unavailable."""
-        try:
-            with self._connected(), self._peewee.atomic(*self._reading_mode):
-                yield
-        except _AWAY as error:
-            self.close()
-            raise Unavailable(f"The database is not available: {_one_line(error)}") from error
+        """Run the block, which only reads, without waiting for a writer; raises Unavailable, Unstorable."""
+        with self._faults_told(), self._connected(), self._peewee.atomic(*self._reading_mode):
+            yield
 
     def has_table(self, model: type[peewee.Model]) -> bool:
         """Tell whether a table is there; raises Unavailable."""
@@ -87,15 +81,22 @@ class Database:
         """Create the tables that are missing; several processes may do so at once."""
         for attempt in range(1, 6):
             try:
-                with self._lock, self._connected(), self._peewee.atomic():
+                with self._lock.taken(engines.BUSY_SECONDS), self._connected(), self._peewee.atomic():
                     self._peewee.create_tables(models, safe=True)
                 return
             except peewee.DatabaseError as error:
                 # PostgreSQL's IF NOT EXISTS can fail when two processes create the same table
                 self.close()
                 if attempt == 5:
-                    raise Unavailable(f"The tables cannot be created: {_one_line(error)}") from error
+                    raise faults.explained(self._peewee, error) from error
                 time.sleep(0.2 * attempt)
+
+    def write_nothing(self) -> None:
+        """Write something and take it back, which needs all that storing an order needs; raises Unavailable."""
+        faults.require_room(self._peewee)
+        with self.transaction():
+            WriterLock.insert(id=_NO_WRITER).execute()
+            WriterLock.delete().where(WriterLock.id == _NO_WRITER).execute()
 
     def lock(self) -> None:
         """Keep every other thread of this process from writing until `unlock`; SQLite only."""
@@ -107,11 +108,25 @@ class Database:
 
     def close(self) -> None:
         """Close this thread's connection; the next transaction opens another."""
+        self._close(patience=engines.BUSY_SECONDS)
+
+    def _close(self, *, patience: float) -> None:
+        if self._peewee.is_closed():
+            return
         with contextlib.ExitStack() as locked:
-            with contextlib.suppress(peewee.OperationalError):
-                locked.enter_context(self._lock)  # SQLite's last connection checkpoints when it closes
-            if not self._peewee.is_closed():
-                self._peewee.close()
+            with contextlib.suppress(Unavailable):
+                locked.enter_context(self._lock.taken(patience))  # SQLite's last connection checkpoints when it closes
+            self._peewee.close()
+
+    @contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        try:
+            yield
+        except peewee.PeeweeException as error:
+            if not faults.is_fault(error):
+                raise
+            self._close(patience=0)
+            raise faults.explained(self._peewee, error) from error
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
@@ -127,7 +142,7 @@ class Database:
         if not self._peewee.is_closed() and not isinstance(self._peewee, peewee.SqliteDatabase):
             try:
                 self._peewee.execute_sql("SELECT 1")  # type: ignore[no-untyped-call]
-            except _AWAY:
+            except (peewee.OperationalError, peewee.InterfaceError):
                 self._peewee.close()
         self._peewee.connect(reuse_if_open=True)
 
@@ -137,13 +152,9 @@ class Database:
 
     def _become_writer(self) -> None:
         if isinstance(self._peewee, peewee.PostgresqlDatabase):
-            self._peewee.execute_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")  # type: ignore[no-untyped-call]
+            self._peewee.execute_sql(f"SET LOCAL lock_timeout = '{engines.BUSY_SECONDS}s'")  # type: ignore[no-untyped-call]
         if not isinstance(self._peewee, peewee.SqliteDatabase):
             WriterLock.select().for_update().execute()
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.?')}."
 
 
 class WriterLock(peewee.Model):
@@ -156,104 +167,5 @@ class WriterLock(peewee.Model):
         table_name = "writer_lock"
 
 
-BUSY_SECONDS = 10
-"""Until then a writer must have its turn; the vendor is told to send again after that."""
-
-_AWAY = (peewee.OperationalError, peewee.InterfaceError)
-
-
-def _open(url: str) -> peewee.Database:
-    if url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
-        raise ConfigurationError("database: SQLite in memory is not shared between threads; name a file.")
-    options: dict[str, Any] = {}
-    scheme = urlsplit(url).scheme
-    if "sqlite" in scheme and scheme != "sqlite":
-        raise ConfigurationError(f"database: {scheme}:// is not kept safe here; write sqlite:///.")
-    if scheme == "sqlite":
-        _create_private(Path(url.removeprefix("sqlite:///").partition("?")[0]))
-        options = {
-            "pragmas": {
-                "journal_mode": "wal",
-                "synchronous": "full",
-                "foreign_keys": 1,
-                "busy_timeout": 5_000,
-            },
-            "lock_type": "IMMEDIATE",
-            "timeout": 5,
-        }
-    try:
-        database = connect(url, unquote_user=True, unquote_password=True, **options)
-    except Exception as error:
-        raise ConfigurationError(
-            f"database: the URL cannot be used ({type(error).__name__}); sqlite:///, postgresql:// or mysql:// is "
-            "meant, and the extra [postgres] or [mysql] must be installed."
-        ) from error
-    assert isinstance(database, peewee.Database)
-    return database
-
-
-def _create_private(path: Path) -> None:
-    """SQLite would make the file readable by others, with the names of all customers in it."""
-    with contextlib.suppress(OSError):  # the first transaction tells what is wrong
-        path.touch(mode=0o600, exist_ok=True)
-
-
-class _NoLock:
-    def hold(self) -> None:
-        pass
-
-    def let_go(self) -> None:
-        pass
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-class _FileLock:
-    """Puts SQLite's writers in a queue: its own busy handler sleeps and retries, and some wait for long.
-
-    It also keeps commits and checkpoints of several processes apart (SQLite 3.7.0 to 3.51.2 can corrupt the
-    database when both run at once), because a checkpoint runs at the end of a commit. Re-entrant by thread.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._threads = threading.RLock()
-        self._depth = 0
-        self._file: TextIO | None = None
-
-    def hold(self) -> None:
-        """Keep this process's other threads out."""
-        self._threads.acquire()
-
-    def let_go(self) -> None:
-        """Let them in again."""
-        self._threads.release()
-
-    def __enter__(self) -> None:
-        if not self._threads.acquire(timeout=BUSY_SECONDS):
-            raise peewee.OperationalError("the writer's lock was not free in time")
-        if self._depth == 0:
-            try:
-                self._file = self._path.open("w")
-                fcntl.flock(self._file, fcntl.LOCK_EX)
-            except OSError as error:
-                self._threads.release()
-                raise peewee.OperationalError(f"the lock file {self._path} cannot be used: {error}") from error
-        self._depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._depth -= 1
-        if self._depth == 0 and self._file is not None:
-            self._file.close()
-            self._file = None
-        self._threads.release()
-
-
-def _writer_lock(database: peewee.Database) -> _NoLock | _FileLock:
-    if isinstance(database, peewee.SqliteDatabase):
-        return _FileLock(Path(f"{database.database}.lock"))
-    return _NoLock()
+_NO_WRITER = 2
+"""The id of a row that is never there: the one that is has 1."""

@@ -78,3 +78,7 @@ class UnknownVendor(Refused):
 
 class Unavailable(QlmhookError):
     """Our own fault: nothing was stored, the vendor shall send again."""
+
+
+class Unstorable(QlmhookError):
+    """The database is there, and does not take what it is given: sending the same again is no use by itself."""

@@ -77,10 +77,13 @@ class Intake:
         except SignatureRejected as error:
             self._warn_of_forgery(account, error)
             raise
-        except (Refused, Unavailable):
+        except Refused:
+            raise
+        except Unavailable as error:
+            logger.error("%s could not be stored: %s", _name_of(account, message), error)
             raise
         except Exception as error:
-            logger.exception("A verified notification could not be applied")
+            logger.exception("%s could not be applied", _name_of(account, message))
             self._keep(account, notification, verified, message, f"{INTERNAL_ERROR}: {type(error).__name__}.")
             raise Unavailable("The notification was stored, but applying it failed.") from error
         return account.vendor.receipt(notification, verified, self._clock())
@@ -157,6 +160,33 @@ class Intake:
         except SignatureRejected as error:
             self._warn_of_forgery(account, error)
             raise
+        except Unavailable as error:
+            logger.error("%s could not be stored: %s", _name_of(account, message), error)
+            raise
+        except Exception as error:
+            logger.exception("%s could not be stored", _name_of(account, message))
+            self._tell_of_loss(account, message, error)
+            raise Unavailable("The notification could not be stored.") from error
+
+    def _tell_of_loss(self, account: Account, message: Message, error: Exception) -> None:
+        """Alert the operator, once, to a genuine message of which nothing else is kept."""
+        try:
+            with self._database.transaction():
+                self._fulfillment.alert(
+                    subject=f"{_name_of(account, message)} cannot be stored ({type(error).__name__})",
+                    text="It is genuine, and the shop is asked to send it again, which it does for some days only. The "
+                    "log says what the database has against it. Mend that, or do by hand what there is to do.",
+                    now=self._clock(),
+                )
+        except Exception:
+            logger.exception("The operator could not be told of it")
+
+
+def _name_of(account: Account, message: Message) -> str:
+    """Return what a verified notification is about, for people."""
+    about = [f"order {message.order_ref}"] if message.order_ref else []
+    about += [f"subscription {message.subscription_ref}"] if message.subscription_ref else []
+    return f"A verified notification of {account.name} ({', '.join(about) or 'unreadable'})"
 
 
 def _paid_products(vendor: str, order_ref: str) -> set[str]:

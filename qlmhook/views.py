@@ -31,6 +31,7 @@ STATUS: Mapping[type[errors.QlmhookError], int] = {
     errors.TooLarge: 413,
     errors.UnsupportedContent: 415,
     errors.Unavailable: 503,
+    errors.Unstorable: 503,
 }
 """4xx: not from the vendor, or not to be understood. 503: our fault, send again."""
 
@@ -116,7 +117,8 @@ def health() -> Response:
 def readiness() -> Response:
     """The database takes a writer, and an outbox worker is alive."""
     now = service().clock()
-    with service().database.transaction():
+    service().database.write_nothing()
+    with service().database.reading():
         alive = models.Heartbeat.select().where(models.Heartbeat.at > now - ALIVE_FOR).exists()
     if not alive:
         return _text("No outbox worker is alive: mails are not going out.", 503)

@@ -1,14 +1,12 @@
 """Fixtures: a service on each engine, a signer that knows the protocol's text only, and a real mail server."""
 
-import os
 import socket
-import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 from flask.testing import FlaskClient
@@ -19,8 +17,7 @@ from qlmhook.app import create_app
 from qlmhook.config import CONFIG_VARIABLE, Settings, load_settings
 from qlmhook.service import Service
 from tests.avangate.signer import Fields, form_body, signed
-
-POSTGRES = os.environ.get("QLMHOOK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+from tests.engines import ENGINES, VARIABLES, empty_database, version
 
 KEY = "synthetic-Secret1!"
 USER = "tom"
@@ -80,33 +77,34 @@ def mail_server() -> Iterator[MailServer]:
     server.controller.stop()
 
 
-def _postgres_is_there() -> bool:
-    try:
-        psycopg.connect(POSTGRES, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="session")
-def postgres_found() -> bool:
-    return _postgres_is_there()
+def versions() -> dict[str, str]:
+    """The version of each engine, or nothing where no server is found."""
+    return {engine: version(engine) for engine in ENGINES}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database: a file, or a schema of its own on a PostgreSQL server where one is found."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.db'}"
-        return
-    if not request.getfixturevalue("postgres_found"):
-        pytest.skip("no PostgreSQL server is found; name one in QLMHOOK_TEST_POSTGRES")
-    schema = f"qlmhook_{uuid.uuid4().hex}"
-    with psycopg.connect(POSTGRES, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")
-    yield f"{POSTGRES}?options=-csearch_path%3D{schema}"
-    with psycopg.connect(POSTGRES, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA {schema} CASCADE")
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, str]) -> Iterator[str]:
+    """An empty database on each engine: a file, or one of its own on a server where one is found."""
+    engine = request.param
+    if not versions[engine]:
+        pytest.skip(f"no {engine} server is found; name one in {VARIABLES[engine]}")
+    request.node.user_properties.append(("engine", f"{engine} {versions[engine]}"))
+    with empty_database(engine, tmp_path) as url:
+        yield url
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which engines were there: a suite that skips one is green, too."""
+    passed = terminalreporter.getreports("passed")
+    ran = Counter(value for report in passed for name, value in report.user_properties if name == "engine")
+    told = [f"{engine} ({count} tests)" for engine, count in sorted(ran.items())]
+    told += [
+        f"{engine} (skipped: no server is found, name one in {variable})"
+        for engine, variable in VARIABLES.items()
+        if not any(name.startswith(engine) for name in ran)
+    ]
+    terminalreporter.write_line(f"engines: {', '.join(told)}")
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ LAYERS: Mapping[int, str] = {
     0: "__init__",
     1: "errors events",
     2: "vendor hookspecs form schemas",
-    3: "addresses config database models keys vocabulary terms properties registry rules templating http facts lines "
-    "standing purchases entitlement",
+    3: "addresses config engines faults filelock database models keys vocabulary terms properties registry rules "
+    "templating http facts lines standing purchases entitlement",
     4: "history mappings ledger reading customers overrides audit assessment licenses outbox mail mailing "
     "variables refusals confirmations listing doubles",
     5: "delivery fulfillment",
@@ -35,8 +35,8 @@ ROOMS: Mapping[str, str] = {
     "flask_mail": "mail",
     "werkzeug": "app views",
     "smtplib": "mail",
-    "peewee": "database listing metrics models",
-    "playhouse": "database",
+    "peewee": "database engines faults listing metrics models",
+    "playhouse": "engines",
     "click": "cli",
     "gunicorn": "gunicorn_log gunicorn_worker",
     "urllib3": "cli http",

@@ -335,7 +335,7 @@ def test_the_mail_server_is_asked_to_log_in(examine: Examine, installation: Inst
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("sqlite:///{folder}/nowhere/test.db", "The database is not available"),
+        ("sqlite:///{folder}/nowhere/test.db", "The database {folder}/nowhere/test.db cannot be opened"),
         ("nonsense://x", "database: the URL cannot be used"),
         ("sqlite://", "database: SQLite in memory is not shared between threads"),
     ],
@@ -350,7 +350,7 @@ def test_without_a_database_there_is_nothing_to_examine(
     report = examine()
 
     assert (report.status, report.lines) == (1, [])
-    assert report.failure.startswith(said)
+    assert report.failure.startswith(said.format(folder=installation.folder))
 
 
 def test_a_database_of_another_version_is_found(examine: Examine, installation: Installation) -> None:

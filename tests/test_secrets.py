@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
@@ -27,7 +26,8 @@ from qlmhook.service import Service, utc_now
 from qlmhook.testing import make_notification
 from tests.avangate.orders import Line, Order
 from tests.avangate.signer import Fields, form_body, signed
-from tests.conftest import MAPPING, POSTGRES, URL, USER, free_port
+from tests.conftest import MAPPING, URL, USER, free_port
+from tests.engines import PORTS, execute, with_password
 from tests.server import FORM, Gate, Server, ask, serving, wait_until
 
 
@@ -156,16 +156,17 @@ def cut(database_url: str, tmp_path: Path) -> Iterator[Cut]:
 
         yield Cut(url=f"sqlite:///{volume / 'test.db'}", off=away, on=back)
         return
-    place = urlsplit(database_url)
-    gate = Gate(place.hostname or "127.0.0.1", place.port or 5432)
-    gate.open()
-    login = f"{urlsplit(POSTGRES).username}:{urlsplit(POSTGRES).password or SECRETS['database password']}"
-    yield Cut(
-        url=place._replace(netloc=f"{login}@127.0.0.1:{gate.port}").geturl(),
-        off=gate.shut,
-        on=gate.open,
-    )
-    gate.shut()
+    with with_password(database_url, SECRETS["database password"]) as url:
+        place = urlsplit(url)
+        gate = Gate(place.hostname or "127.0.0.1", place.port or PORTS[place.scheme])
+        gate.open()
+        login = place.netloc.rpartition("@")[0]
+        yield Cut(
+            url=place._replace(netloc=f"{login}@127.0.0.1:{gate.port}").geturl(),
+            off=gate.shut,
+            on=gate.open,
+        )
+        gate.shut()
 
 
 def settings_text(*, database: str, mail_port: int) -> str:
@@ -281,13 +282,9 @@ def stored(database: str) -> dict[str, str]:
     if database.startswith("sqlite"):
         path = Path(database.removeprefix("sqlite:///"))
         return {file.name: file.read_bytes().decode("utf-8", "replace") for file in path.parent.iterdir()}
-    with psycopg.connect(database) as connection:
-        select = psycopg.sql.SQL("SELECT * FROM {}")
-        tables = connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
-        ).fetchall()
-        rows = {name: connection.execute(select.format(psycopg.sql.Identifier(name))).fetchall() for (name,) in tables}
-    return {name: "\n".join(map(repr, found)) for name, found in rows.items()}
+    schema = "current_schema()" if database.startswith("postgresql") else "DATABASE()"
+    tables = execute(database, f"SELECT table_name FROM information_schema.tables WHERE table_schema = {schema}")
+    return {name: "\n".join(map(repr, execute(database, f"SELECT * FROM {name}"))) for (name,) in tables}
 
 
 @pytest.fixture

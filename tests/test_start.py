@@ -1,7 +1,11 @@
 """How a service starts: beside one that works, with a database of its own, and not with one that it does not know."""
 
+import os
+import sqlite3
 import stat
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -11,22 +15,24 @@ from typing import Any
 import pytest
 
 from qlmhook import models
-from qlmhook.errors import SourceRefused
+from qlmhook.errors import SourceRefused, Unavailable
 from qlmhook.events import Message
 from qlmhook.registry import Account
 from qlmhook.service import Service
 from qlmhook.vendor import Notification, Reply, Vendor, Verified
 from tests.avangate.orders import Line, Order
 from tests.avangate.signer import form_body, signed
-from tests.conftest import KEY, QUERY, URL, OpenShop, Shop
-from tests.server import FORM, command
+from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
+from tests.server import FORM, command, environment
 from tests.test_registry import section
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 ORDERS = 60
 CUSTOMERS = 4
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
 def test_a_start_locks_no_order_out_and_no_order_locks_a_start_out(shop: Shop) -> None:
     """One service after the other starts on the database of one that takes orders."""
     orders = [Order(refno=f"{920000000 + number}", lines=[Line(ref=f"REF{number}")]) for number in range(ORDERS)]
@@ -51,12 +57,140 @@ def test_a_start_locks_no_order_out_and_no_order_locks_a_start_out(shop: Shop) -
     assert starts > 1
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 def test_the_file_of_the_database_is_its_owners_alone(open_shop: OpenShop, tmp_path: Path) -> None:
     """The names of all customers are in it."""
     open_shop().map("101")
 
     assert stat.S_IMODE((tmp_path / "test.db").stat().st_mode) == 0o600
+
+
+LOCK = "test.db.lock"
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+SERVICE = 65534
+"""The id of a user and a group other than root's."""
+
+
+@on_sqlite
+@pytest.mark.parametrize("mode", [0o644, 0o666, 0o664])
+def test_the_lock_file_is_its_owners_alone_and_an_older_one_is_mended(
+    open_shop: OpenShop, tmp_path: Path, mode: int
+) -> None:
+    """Whoever can open it can stop every writer."""
+    (tmp_path / LOCK).touch()
+    (tmp_path / LOCK).chmod(mode)
+
+    open_shop().map("101")
+
+    assert stat.S_IMODE((tmp_path / LOCK).stat().st_mode) == 0o600
+
+
+@on_sqlite
+def test_a_lock_file_that_leads_elsewhere_is_not_followed(open_shop: OpenShop, tmp_path: Path) -> None:
+    """Root would open, and give away, what another user chose."""
+    (tmp_path / "elsewhere").write_text("kept")
+    (tmp_path / LOCK).symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(Unavailable, match=r"The lock file .* cannot be used: too many levels of symbolic links\."):
+        open_shop()
+
+
+@on_sqlite
+@ROOT_ONLY
+@pytest.mark.parametrize("there", [False, True], ids=["a database that it makes", "a database that is there"])
+def test_what_a_command_of_root_makes_is_the_services(configure: Configure, tmp_path: Path, there: bool) -> None:
+    """Else the service is locked out of its own database."""
+    configure()
+    os.chown(tmp_path, SERVICE, SERVICE)
+    if there:
+        (tmp_path / "test.db").touch()
+        os.chown(tmp_path / "test.db", SERVICE, SERVICE)
+
+    assert command(tmp_path / "qlmhook.toml", "property", "set", "pid_101", "ignore").returncode == 0
+
+    connection = sqlite3.connect(tmp_path / "test.db")  # brings -wal and -shm about, which its last user removes
+    connection.execute("CREATE TABLE made_by_root (id)")
+    found = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in tmp_path.glob("test.db*")}
+    connection.close()
+    assert found == dict.fromkeys(["test.db", LOCK, "test.db-wal", "test.db-shm"], (SERVICE, SERVICE))
+
+
+@on_sqlite
+@ROOT_ONLY
+def test_a_command_of_root_gives_the_lock_file_back(open_shop: OpenShop, tmp_path: Path) -> None:
+    """One that an older command of root left."""
+    open_shop().map("101")
+    os.chown(tmp_path / "test.db", SERVICE, SERVICE)
+
+    assert command(tmp_path / "qlmhook.toml", "property", "list").returncode == 0
+    assert command(tmp_path / "qlmhook.toml", "property", "remove", "pid_101").returncode == 0
+
+    assert (tmp_path / LOCK).stat().st_uid == SERVICE
+
+
+def no_folder(path: Path) -> Path:
+    return path / "nowhere" / "test.db"
+
+
+def a_folder(path: Path) -> Path:
+    (path / "folder.db").mkdir()
+    return path / "folder.db"
+
+
+def no_database(path: Path) -> Path:
+    (path / "text.db").write_text("This is no database, but text that is long enough to look like one." * 20)
+    return path / "text.db"
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (no_folder, "The database {path} cannot be opened: there is no folder {path.parent}."),
+        (a_folder, "The database {path} cannot be opened: is a directory."),
+        (no_database, "The database {path} cannot be used: it is no database of SQLite."),
+    ],
+)
+def test_a_file_that_cannot_be_opened_is_named_with_the_reason(
+    configure: Configure, tmp_path: Path, make: Callable[[Path], Path], sentence: str
+) -> None:
+    path = make(tmp_path)
+    configure()
+
+    finished = command(tmp_path / "qlmhook.toml", "property", "list", overrides={"database": f"sqlite:///{path}"})
+
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr == f"qlmhook: {sentence.format(path=path)}\n"
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("url", "modules", "extra"),
+    [
+        ("mysql://root@127.0.0.1/qlmhook", ("pymysql", "MySQLdb"), "mysql"),
+        ("postgresql://127.0.0.1/qlmhook", ("psycopg", "psycopg2"), "postgres"),
+        ("postgres://127.0.0.1/qlmhook", ("psycopg", "psycopg2"), "postgres"),
+    ],
+)
+def test_a_driver_that_is_missing_is_named_with_the_command_that_installs_it(
+    configure: Configure, tmp_path: Path, url: str, modules: tuple[str, ...], extra: str
+) -> None:
+    configure()
+    without = f"import sys; sys.modules.update(dict.fromkeys({modules!r})); from qlmhook.cli import main; main()"
+
+    finished = subprocess.run(
+        [sys.executable, "-c", without, "property", "list"],
+        env=environment(tmp_path / "qlmhook.toml", {"database": url}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr == (
+        f"qlmhook: database: {url.partition(':')[0]}:// needs a driver that is not installed; run "
+        f"`pip install '.[{extra}]'` in the checkout of qlmhook.\n"
+    )
 
 
 def test_tables_of_another_version_are_left_alone(open_shop: OpenShop, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from qlmhook import listing
 from tests.avangate.orders import Line, Order
 from tests.avangate.signer import form_body, receipt_is_valid, signed
 from tests.conftest import KEY, PASSWORD, QUERY, URL, USER, Clock, Configure, OpenShop, Shop
+from tests.engines import PORTS
 from tests.server import FORM, Gate, ask, serving
 
 ORDER = Order()
@@ -256,11 +257,11 @@ class TestDatabaseAway:
 
         self.check_the_same_message_now(shop)
 
-    @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-    def test_postgresql_is_away(self, open_shop: OpenShop, database_url: str) -> None:
+    @pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+    def test_a_server_is_away(self, open_shop: OpenShop, database_url: str) -> None:
         """As when the server restarts, or the network to it is cut in the middle of a connection."""
         place = urlsplit(database_url)
-        gate = Gate(place.hostname or "127.0.0.1", place.port or 5432)
+        gate = Gate(place.hostname or "127.0.0.1", place.port or PORTS[place.scheme])
         gate.open()
         through_the_gate = place.netloc.rpartition("@")[0] + f"@127.0.0.1:{gate.port}"
         shop = open_shop(database=place._replace(netloc=through_the_gate).geturl())

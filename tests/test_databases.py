@@ -1,0 +1,104 @@
+"""A database that a released version left is opened and gone on with; databases/README.md tells what is in it."""
+
+import json
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qlmhook import listing, models
+from qlmhook.listing import Row
+from tests.avangate.orders import Line, Order
+from tests.conftest import OpenShop, Shop
+from tests.engines import engine_of, execute
+
+DATABASES = Path(__file__).parent / "databases"
+LEFT: dict[str, Any] = json.loads((DATABASES / "0.1.0.json").read_text(encoding="utf-8"))
+
+ACCOUNTS = {
+    "vendors__avangate__revoke_on_refund": "true",
+    "vendors__avangate__revoke_on_cancel": "true",
+    "vendors__outlet__plugin": "avangate",
+    "vendors__outlet__shared_keys": "synthetic-Outlet1!",
+}
+RENEWAL = Order(
+    refno="900000901",
+    email="c900000101@example.com",
+    sale_date="2026-06-15 10:00:00",
+    ipn_date="20260615100500",
+    lines=[Line(ref="REF900000101", expires="2028-01-01 00:00:00")],
+)
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop, database_url: str) -> Shop:
+    """The service of today on the database of 0.1.0, when that was left."""
+    script = (DATABASES / f"0.1.0-{engine_of(database_url)}.sql").read_text(encoding="utf-8")
+    execute(database_url, script)
+    shop = open_shop(**ACCOUNTS)
+    shop.clock.now = datetime.fromisoformat(LEFT["now"])
+    return shop
+
+
+def licenses(shop: Shop) -> list[Row]:
+    with shop.service.database.reading():
+        return listing.licenses(now=shop.clock())
+
+
+def what_counts(shop: Shop) -> dict[str, Any]:
+    """Every row of the tables that a repeat must leave as they are, and the state of each notification."""
+    tables = set(models.TABLES) - {models.Notification, models.Hold, models.KeyUse}
+    with shop.service.database.reading():
+        rows: dict[str, Any] = {table.__name__: sorted(table.select().tuples().execute()) for table in tables}
+        rows["Notification"] = sorted((row.id, row.state, row.reason) for row in models.Notification.select())
+    return rows
+
+
+def test_every_license_is_listed_in_its_status(shop: Shop) -> None:
+    told = ("vendor", "order_ref", "line", "unit", "status", "expires_at")
+
+    found = [{name: row[name] for name in told} for row in licenses(shop)]
+
+    assert found == [{name: row[name] for name in told} for row in LEFT["licenses"]]
+    for status in listing.STATUSES:
+        with shop.service.database.reading():
+            rows = listing.licenses(now=shop.clock(), status=status)
+        assert len(rows) == Counter(row["status"] for row in LEFT["licenses"])[status]
+
+
+def test_a_license_is_renewed_under_its_key(shop: Shop) -> None:
+    [before] = [row for row in licenses(shop) if (row["vendor"], row["order_ref"]) == ("avangate", "900000101")]
+
+    answer = shop.post(RENEWAL.fields())
+
+    [after] = [row for row in licenses(shop) if row["key"] == before["key"]]
+    assert answer.status_code == 200
+    assert (before["expires_at"], after["expires_at"]) == ("2026-12-31T22:00:00Z", "2027-12-31T22:00:00Z")
+    assert len(licenses(shop)) == len(LEFT["licenses"])
+
+
+@pytest.mark.parametrize("number", [1, 40, 60])
+def test_a_message_that_is_known_is_receipted_and_changes_nothing(shop: Shop, number: int) -> None:
+    before = what_counts(shop)
+    with shop.service.database.reading():
+        row = models.Notification.get_by_id(number)
+
+    answer = shop.post_body(bytes(row.body))
+
+    assert answer.status_code == 200
+    with shop.service.database.reading():
+        assert models.Notification.get_by_id(number).copies == row.copies + 1
+    assert what_counts(shop) == before
+
+
+def test_what_was_due_goes_out(shop: Shop) -> None:
+    """Here to no mail server: each is tried, the mail of the worker that died included once its lease is over."""
+    shop.clock.now = datetime.fromisoformat("2026-06-15T12:10:00Z")
+    with shop.service.database.reading():
+        waiting = models.Outbox.select().where(models.Outbox.state.in_(["due", "leased"])).count()
+
+    tried = shop.service.delivery.work_off()
+
+    assert tried == waiting == 4
