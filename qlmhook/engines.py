@@ -88,7 +88,7 @@ def open_database(url: str) -> peewee.Database:
         raise ConfigurationError("database: SQLite in memory is not shared between threads; name a file.")
     try:
         scheme = urlsplit(url).scheme
-        options = db_url.parse(url, unquote_user=True, unquote_password=True)  # type: ignore[no-untyped-call]
+        options = db_url.parse(url, unquote_user=True, unquote_password=True)
         name = options.pop("database")
     except ValueError:
         scheme = name = ""
