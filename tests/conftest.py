@@ -17,7 +17,7 @@ from qlmhook.app import create_app
 from qlmhook.config import CONFIG_VARIABLE, Settings, load_settings
 from qlmhook.service import Service
 from tests.avangate.signer import Fields, form_body, signed
-from tests.engines import ENGINES, VARIABLES, empty_database, version
+from tests.engines import ENGINES, VARIABLES, Shelf, empty_database, version
 
 KEY = "synthetic-Secret1!"
 USER = "tom"
@@ -83,15 +83,28 @@ def versions() -> dict[str, str]:
     return {engine: version(engine) for engine in ENGINES}
 
 
+@pytest.fixture(scope="session")
+def shelf() -> Iterator[Shelf]:
+    """The databases of this process that its tests use one after the other."""
+    shelf = Shelf()
+    yield shelf
+    shelf.close()
+
+
 @pytest.fixture(params=ENGINES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, str]) -> Iterator[str]:
-    """An empty database on each engine: a file, or one of its own on a server where one is found."""
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, str], shelf: Shelf
+) -> Iterator[str]:
+    """An empty database on each engine: a file, or one on a server where one is found."""
     engine = request.param
     if not versions[engine]:
         pytest.skip(f"no {engine} server is found; name one in {VARIABLES[engine]}")
     request.node.user_properties.append(("engine", f"{engine} {versions[engine]}"))
-    with empty_database(engine, tmp_path) as url:
-        yield url
+    if engine == "sqlite" or request.node.get_closest_marker("own_database"):
+        with empty_database(engine, tmp_path) as url:
+            yield url
+    else:
+        yield shelf.take(engine)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -12,6 +12,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import psycopg
 import pymysql
 from pymysql.constants import CLIENT
+
+from qlmhook import models
+from qlmhook.database import Database, WriterLock
 
 POSTGRES = os.environ.get("QLMHOOK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 MARIADB = os.environ.get("QLMHOOK_TEST_MARIADB", "mysql://root@127.0.0.1:3306/")
@@ -71,6 +74,52 @@ def empty_database(engine: str, folder: Path) -> Iterator[str]:
         execute(MARIADB, f"CREATE DATABASE {name}")
         yield urlsplit(MARIADB)._replace(path=f"/{name}").geturl()
         execute(MARIADB, f"DROP DATABASE {name}")
+
+
+class Shelf:
+    """One database with tables for each engine, emptied before each test: most tests are shorter than making tables.
+
+    A test that changes the tables themselves, or needs that there are none, is marked with `own_database`.
+    """
+
+    def __init__(self) -> None:
+        self._urls: dict[str, str] = {}
+        self._stack = ExitStack()
+
+    def take(self, engine: str) -> str:
+        """Return the URL of an engine's database, which has no rows but those that are always there."""
+        if engine not in self._urls:
+            url = self._stack.enter_context(empty_database(engine, Path()))
+            models.prepare(Database(url))
+            self._urls[engine] = url
+        elif engine == "postgresql":
+            execute(self._urls[engine], "SET lock_timeout = '5s'; " + "; ".join(map(self._restart, _TABLES)))
+        else:
+            self._empty_mariadb(self._urls[engine])
+        return self._urls[engine]
+
+    def close(self) -> None:
+        """Drop the databases."""
+        self._stack.close()
+
+    @staticmethod
+    def _restart(table: str) -> str:
+        return f"DELETE FROM {table}; SELECT setval('{table}_id_seq', 1, false)"
+
+    @staticmethod
+    def _empty_mariadb(url: str) -> None:
+        with closing(mysql_connection(url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 5, autocommit = 0")
+            filled = [table for table in _TABLES if cursor.execute(f"DELETE FROM {table}")]
+            connection.commit()
+            for table in filled:
+                cursor.execute(f"ALTER TABLE {table} AUTO_INCREMENT = 1")
+
+
+_TABLES = [
+    table._meta.table_name for table in reversed(models.TABLES) if table not in (models.SchemaVersion, WriterLock)
+]
+"""The tables that are emptied, those first that refer to others."""
 
 
 def execute(url: str, script: str) -> list[tuple[Any, ...]]:

@@ -14,6 +14,8 @@ from tests.avangate.orders import Line, Order
 from tests.conftest import OpenShop, Shop
 from tests.engines import engine_of, execute
 
+pytestmark = pytest.mark.own_database
+
 DATABASES = Path(__file__).parent / "databases"
 LEFT: dict[str, Any] = json.loads((DATABASES / "0.1.0.json").read_text(encoding="utf-8"))
 

@@ -19,6 +19,8 @@ from qlmhook.service import Service
 from tests.avangate.orders import Line, Order
 from tests.conftest import KEY, PASSWORD, USER, Clock, MailServer, OpenShop, Shop, free_port
 
+pytestmark = pytest.mark.own_database
+
 MAPPING = "&is_productid=1&is_majorversion=1&is_minorversion=0"
 
 

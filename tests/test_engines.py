@@ -13,6 +13,8 @@ from tests.avangate.test_matrix_orders import is_receipted, licenses, mails, tex
 from tests.conftest import KEY, MailServer, OpenShop, Shop
 from tests.engines import execute
 
+pytestmark = pytest.mark.own_database
+
 on_servers = pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
 on_mariadb = pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
 

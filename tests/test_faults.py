@@ -23,6 +23,8 @@ from tests.avangate.test_matrix_orders import alerts, licenses, waiting
 from tests.conftest import KEY, PASSWORD, OpenShop, Shop
 from tests.engines import engine_of, execute, mysql_connection
 
+pytestmark = pytest.mark.own_database
+
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 ORDER = Order(lines=[Line(ref="REF1")])

@@ -30,6 +30,8 @@ from tests.conftest import MAPPING, URL, USER, free_port
 from tests.engines import PORTS, execute, with_password
 from tests.server import FORM, Gate, Server, ask, serving, wait_until
 
+pytestmark = pytest.mark.own_database
+
 
 def planted(token: str) -> str:
     """A secret with characters that are written in many ways, and a part that is written in one."""

@@ -26,6 +26,8 @@ from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
 from tests.server import FORM, command, environment
 from tests.test_registry import section
 
+pytestmark = pytest.mark.own_database
+
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 ORDERS = 60
