@@ -31,7 +31,6 @@ STATUS: Mapping[type[errors.QlmhookError], int] = {
     errors.TooLarge: 413,
     errors.UnsupportedContent: 415,
     errors.Unavailable: 503,
-    errors.Unstorable: 503,
 }
 """4xx: not from the vendor, or not to be understood. 503: our fault, send again."""
 
