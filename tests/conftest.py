@@ -1,5 +1,6 @@
 """Fixtures: a service on each engine, a signer that knows the protocol's text only, and a real mail server."""
 
+import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -105,6 +106,11 @@ def database_url(
             yield url
     else:
         yield shelf.take(engine)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: much of the time is spent waiting for disks and servers."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -108,6 +108,7 @@ def rename(shop: Shop, old: str = "avangate", new: str = "shop") -> Any:
     return shop.service.renaming.rename(old, new, operator="ann")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 class TestLetterCase:
     """`[vendors.avangate]` and `[vendors.Avangate]` are one account."""
 
@@ -156,6 +157,7 @@ class TestLetterCase:
         assert pick(again, "vendor") == [("AvanGate",)]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 class TestStrays:
     """Rows of an account that is configured no more are told of, with the command that moves them."""
 
@@ -238,7 +240,6 @@ class TestStrays:
         assert rows == [{**new, "notifications": 0, "licenses": 0}, {**old, "notifications": 1, "licenses": 1}]
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
     @pytest.mark.usefixtures("sold")
     def test_gunicorn_warns_too(self, reopen: Reopen, tmp_path: Path) -> None:
         reopen("shop")

@@ -14,6 +14,9 @@ from tests.conftest import MailServer, OpenShop, Shop
 from tests.server import command
 from tests.test_delivery import received
 
+# What an alert says is worked out before a database is asked.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 STRANGE = [
     "TWO\r\nBcc: all@example.com",
     "TWO\nline",
@@ -118,7 +121,6 @@ SITUATIONS: dict[str, Callable[[Shop, MailServer], None]] = {
 }
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_the_commands_that_an_alert_names_find_something(
     shop: Shop, mail_server: MailServer, tmp_path: Path, situation: str

@@ -49,6 +49,7 @@ def states(shop: Shop) -> dict[str, str]:
     return {row["order_ref"] or row["subscription_ref"]: row["state"] for row in rows}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 class TestNoneStopsTheOthers:
     """Whatever one held notification does, the others are applied."""
 
