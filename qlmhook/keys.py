@@ -32,7 +32,8 @@ _MISREAD = str.maketrans({"I": "1", "L": "1", "O": "0"})
 
 def new_key(license_model: str) -> str:
     """Return a new key for a license model of LICENSE_MODELS, without dashes."""
-    body = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
+    bits = secrets.randbits(5 * RANDOM_LENGTH)
+    body = "".join(ALPHABET[bits >> 5 * place & 31] for place in range(RANDOM_LENGTH))
     start = LICENSE_MODELS[license_model] + body
     return start + check_character(start)
 
