@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from qlmhook import listing, models
+from qlmhook.cli import commands
+from qlmhook.config import CONFIG_VARIABLE
 from tests.avangate.orders import Line, Order
 from tests.avangate.test_matrix_orders import alerts
 from tests.conftest import MailServer, OpenShop, Shop
-from tests.server import command
 from tests.test_delivery import received
 
 # What an alert says is worked out before a database is asked.
@@ -139,9 +141,13 @@ def test_the_commands_that_an_alert_names_find_something(
         assert named
         for words in map(shlex.split, named):
             places = {"ID": number[1] if number else "", "KEY": keys[0] if keys else "", "TEXT": "mended"}
-            finished = command(tmp_path / "qlmhook.toml", *(places.get(word, word) for word in words[1:]))
+            finished = CliRunner().invoke(
+                commands,
+                [places.get(word, word) for word in words[1:]],
+                env={CONFIG_VARIABLE: str(tmp_path / "qlmhook.toml")},
+            )
 
-            assert (finished.returncode, finished.stderr) == (0, ""), words
+            assert (finished.exit_code, finished.stderr) == (0, ""), words
             assert finished.stdout != "", words
 
 
