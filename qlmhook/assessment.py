@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from qlmhook import mappings, models, overrides
 from qlmhook.entitlement import Entitlement, derive
 from qlmhook.errors import Held, NotFound, PropertyError
-from qlmhook.events import Item
+from qlmhook.events import EventKind, Item
 from qlmhook.facts import Fact
 from qlmhook.lines import Subject
 from qlmhook.overrides import Decisions
@@ -46,6 +46,11 @@ class Matter:
     def orders(self) -> set[str]:
         """The orders that the facts name."""
         return {fact.event.order_ref for fact in self.facts} - {""}
+
+    def told_payment(self, order_ref: str) -> int:
+        """Return the notification that told last that an order is paid."""
+        paid = [fact for fact in self.facts if fact.event.order_ref == order_ref]
+        return max((fact for fact in paid if fact.event.kind is EventKind.PAID), key=lambda fact: fact.age).told_by
 
     @property
     def places(self) -> set[Place]:

@@ -138,11 +138,12 @@ class Delivery:
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
             terms = _mail_terms(licenses[0], row.order_ref)
         content = self._templates.render(payload["template"], items, subject=terms.mail_subject if terms else "")
+        to = mailing.address_of(row, licenses)
         with self._database.transaction():
-            outbox.describe(row, subject=content.subject)
+            outbox.describe(row, subject=content.subject, to=to)
         self._mailer.send(
             content,
-            to=row.to,
+            to=to,
             message_id=self._message_id(row),
             sender=terms.mail_from if terms else "",
             cc=terms.mail_cc if terms else (),
@@ -178,6 +179,8 @@ class Delivery:
             logger.exception("Outbox row %s could not be delivered", row.id)
         permanent = isinstance(error, DeliveryFailed) and error.permanent
         with self._database.transaction():
+            if row.kind == "mail" and mailing.address_of(row, mailing.licenses_in(row)) != outbox.address_of(row):
+                permanent = False  # the customer has another address since
             dead = outbox.fail(row, reason, permanent=permanent, now=self._clock())
             logger.warning("Outbox row %s (%s) failed: %s", row.id, row.kind, reason)
             if dead and row.kind != "alert":

@@ -14,7 +14,7 @@ from qlmhook.addresses import address_key
 from qlmhook.errors import Held
 from qlmhook.events import Customer, EventKind
 from qlmhook.facts import Fact
-from qlmhook.purchases import Circumstances, Extension, Place, Purchase
+from qlmhook.purchases import Circumstances, Extension, Place, Purchase, Undoing
 from qlmhook.standing import Bar
 from qlmhook.terms import FOREVER, Terms
 
@@ -102,9 +102,10 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     overtaken = subscription is None or any(purchase.paid_at > subscription.event.at for purchase in counting)
     current = None if overtaken else subscription
     units = range(1, max(purchase.sold_units for purchase in every) + 1)
+    gone = purchases.gone(facts, undone, every)
     entitlement = Entitlement(
         every=tuple(every),
-        grants=tuple(_grant(unit, every, subscription, circumstances) for unit in units),
+        grants=tuple(_grant(unit, every, subscription, circumstances, gone) for unit in units),
         customer=_customer(facts),
         suspended=tuple(standing.open_disputes(facts) + standing.stops_and_pauses(current)),
         ended_at=standing.ended_at(current),
@@ -114,12 +115,23 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
 
 
 def _without_dismissed(facts: Iterable[Fact], fulfilled: Collection[Place]) -> Iterator[Fact]:
-    """What an operator closed without applying it does not take effect later either; what took effect before stays."""
+    """What an operator closed without applying it does not take effect later either; what took effect before stays.
+
+    A payment that was dismissed stays so when it is told again. A review that was dismissed may still be approved.
+    """
+    facts = list(facts)
+    closed = {_place(fact) for fact in facts if fact.dismissed and fact.event.kind is EventKind.PAID} - set(fulfilled)
     for fact in facts:
-        place = (fact.event.order_ref, fact.item.line) if fact.item else None
-        takes = fact.event.kind in (EventKind.PAID, EventKind.UNDER_REVIEW, EventKind.SUBSCRIPTION)
-        if not (fact.dismissed and takes) or place in fulfilled:
+        kind, place = fact.event.kind, _place(fact)
+        takes_no_effect = (kind is EventKind.PAID and place in closed) or (
+            kind in (EventKind.UNDER_REVIEW, EventKind.SUBSCRIPTION) and fact.dismissed and place not in fulfilled
+        )
+        if not takes_no_effect:
             yield fact
+
+
+def _place(fact: Fact) -> Place:
+    return fact.event.order_ref, fact.item.line if fact.item else ""
 
 
 def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Held]:
@@ -144,7 +156,13 @@ def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Held]:
         )
 
 
-def _grant(unit: int, every: list[Purchase], subscription: Fact | None, circumstances: Circumstances) -> Grant:
+def _grant(
+    unit: int,
+    every: list[Purchase],
+    subscription: Fact | None,
+    circumstances: Circumstances,
+    gone: Sequence[Undoing],
+) -> Grant:
     """Work out one license from the purchases that have this many units: each extends it, none shortens it.
 
     What the vendor says of the subscription stands for the purchases that were paid before it was said.
@@ -154,7 +172,7 @@ def _grant(unit: int, every: list[Purchase], subscription: Fact | None, circumst
     covering = [purchase for purchase in sold if purchase.counts and purchase.units >= unit]
     undone = sold[-1].undone if not covering else ()
     extensions = circumstances.extensions.get(unit, ())
-    end = _told_end(subscription, every, covering, extensions, zone)
+    end = _told_end(subscription, gone, covering, extensions, zone)
     known_until = subscription.event.at if subscription is not None and end is not None else None
     maintenance: datetime | None = None
     for purchase in covering or sold:
@@ -175,7 +193,7 @@ def _grant(unit: int, every: list[Purchase], subscription: Fact | None, circumst
 
 def _told_end(
     subscription: Fact | None,
-    every: Sequence[Purchase],
+    gone: Sequence[Undoing],
     covering: Sequence[Purchase],
     extensions: Sequence[Extension],
     zone: tzinfo,
@@ -187,7 +205,6 @@ def _told_end(
     told = standing.subscription_end(subscription)
     if told is None or subscription is None or not covering:
         return told
-    gone = [undoing for purchase in every if not purchase.counts for undoing in purchase.undone]
     if not any(undoing.cause.age > subscription.age for undoing in gone):
         return told
     left: datetime | None = None
@@ -248,5 +265,5 @@ def _maintenance(purchase: Purchase, previous: datetime | None, end: datetime | 
 
 def _customer(facts: list[Fact]) -> Customer:
     """Return the customer who was named last with an address that can be mailed to, else the last one."""
-    named = standing.namings(facts)
+    named = standing.namings(facts, lambda customer: address_key(customer.email))
     return next((customer for customer in reversed(named) if address_key(customer.email)), named[-1])

@@ -9,10 +9,13 @@ from qlmhook.assessment import Facts, Matter, assess, policy_of
 from qlmhook.audit import Cause
 from qlmhook.errors import Held, MalformedNotification
 from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Message
+from qlmhook.facts import Fact
 from qlmhook.mailing import Mailing
 from qlmhook.reading import read
 from qlmhook.registry import Account
 from qlmhook.rules import Effect, effect_of
+
+_TAKEN_BACK = (EventKind.CANCELED, EventKind.REVERSED, EventKind.REFUNDED)
 
 
 @dataclass(kw_only=True)
@@ -22,6 +25,11 @@ class Settled:
     matter: Matter
     done: bool = False
     to_confirm: set[str] = field(default_factory=set)
+
+    def pays_for(self, order_ref: str) -> bool:
+        """Tell whether an order is among what the licenses are sold by."""
+        every = self.matter.entitlement.every if self.matter.entitlement else ()
+        return any(purchase.order_ref == order_ref for purchase in every)
 
 
 class Fulfillment:
@@ -88,12 +96,14 @@ class Fulfillment:
             }
             licenses.mark_fulfilled(account.name, new, cause.at)
         barred = [license for license in current if license.is_barred(cause.at)]
-        self._mailing.redirect(current)
+        self._mailing.redirect(current, now=cause.at)
         self._mailing.announce(entitled, [license for license in current if license not in barred], now=cause.at)
         if entitled.last in new:
             renewed = [license for license in barred if license.id in before and license.unit <= entitled.last.units]
             self._tell_of_barred(entitled.last.order_ref, renewed, cause.at)
         self._tell_of_retired(matter, cause.at)
+        for order_ref in to_confirm & {purchase.order_ref for purchase in new}:
+            confirmations.plan(account.name, order_ref, matter.told_payment(order_ref), now=cause.at)
         return Settled(matter=matter, done=bool(current), to_confirm=to_confirm)
 
     def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> list[Settled]:
@@ -141,7 +151,9 @@ class Fulfillment:
         paid = {event.order_ref for event in events if event.kind is EventKind.PAID}
         for order_ref in sorted(paid & {order_ref for one in settled for order_ref in one.to_confirm}):
             confirmations.plan(account.name, order_ref, row.id, now=now)
-        if events and not done:
+        if events and not done and any(one.matter.holds for one in settled) and not holds:
+            note = f"{note} Its order is held: this counts when that is applied.".lstrip()
+        elif events and not done:
             nothing = "No line of the order gets a license." if paid else "There is no license that this changes."
             note = f"{note} {nothing}".lstrip()
         self._conclude(account, row, done=done, note=note, holds=holds, now=now)
@@ -149,39 +161,48 @@ class Fulfillment:
     def _tell(self, account: Account, event: Event, settled: Iterable[Settled], now: datetime) -> None:
         """Alert the operator to money that went back, and to money for what was taken back before."""
         effect = effect_of(event.kind, policy_of(account))
-        if event.kind is EventKind.PAID:
-            self._tell_of_late_payment(account, event, settled, now)
+        facts = [fact for one in settled for fact in one.matter.facts if fact.event.order_ref == event.order_ref]
+        if event.kind is EventKind.PAID and not any(one.pays_for(event.order_ref) for one in settled):
+            self._tell_of_idle_payment(account, event, facts, now)
         before_payment = event.kind in (EventKind.CANCELED, EventKind.REVERSED)
         if before_payment and not history.is_paid(account.name, event.order_ref):
             return  # a cart that was left is no news
         if standing.is_repeat(event, history.of_order(account.name, event.order_ref)):
             return
         if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.LOSES):
-            self._mailing.alert(
-                subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
-                text=f"{effect.value} See `{listing.where_to_look(account.name, event.order_ref)}`.",
-                now=now,
-            )
+            self._tell_of(account, event, now)
 
-    def _tell_of_late_payment(self, account: Account, event: Event, settled: Iterable[Settled], now: datetime) -> None:
-        """What was taken back before it was issued is never issued; that a payment follows is for a person."""
-        back = (EventKind.CANCELED, EventKind.REVERSED, EventKind.REFUNDED)
-        for one in settled:
-            every = one.matter.entitlement.every if one.matter.entitlement else ()
-            causes = {
-                fact.event.kind.value
-                for fact in one.matter.facts
-                if fact.event.kind in back and fact.event.order_ref == event.order_ref and fact.event.at < event.at
-            }
-            if causes and event.order_ref not in {purchase.order_ref for purchase in every}:
-                where = listing.where_to_look(account.name, event.order_ref)
-                self._mailing.alert(
-                    subject=f"Order {event.order_ref} of {account.name} is paid after it was {causes.pop()}",
-                    text="Nothing is issued for an order that was taken back. If the customer has paid, refund it in "
-                    f"the shop or let the customer order again: see `{where}`.",
-                    now=now,
-                    once=True,
-                )
+    def _tell_of(self, account: Account, event: Event, now: datetime) -> None:
+        self._mailing.alert(
+            subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
+            text=f"{effect_of(event.kind, policy_of(account)).value} See "
+            f"`{listing.where_to_look(account.name, event.order_ref)}`.",
+            now=now,
+        )
+
+    def _tell_of_idle_payment(self, account: Account, event: Event, facts: Sequence[Fact], now: datetime) -> None:
+        """What was taken back or dismissed is not issued; that it is paid is for a person."""
+        order_ref, where = event.order_ref, listing.where_to_look(account.name, event.order_ref)
+        back = [fact for fact in facts if fact.event.kind in _TAKEN_BACK]
+        closed = [fact.told_by for fact in facts if fact.dismissed and fact.event.kind is EventKind.PAID]
+        if closed:
+            self._mailing.alert(
+                subject=f"Order {order_ref} of {account.name} is paid, and was dismissed",
+                text=f"Nothing is issued for an order that was dismissed. `qlmhook notification replay {closed[-1]}` "
+                "applies it all the same.",
+                now=now,
+                once=True,
+            )
+        elif back and back[-1].event.at < event.at:
+            self._mailing.alert(
+                subject=f"Order {order_ref} of {account.name} is paid after it was {back[-1].event.kind.value}",
+                text="Nothing is issued for an order that was taken back. If the customer has paid, refund it in the "
+                f"shop or let the customer order again: see `{where}`.",
+                now=now,
+                once=True,
+            )
+        elif back and back[-1].event.kind is not EventKind.REFUNDED:
+            self._tell_of(account, back[-1].event, now)  # it came before anybody knew that there was money in it
 
     def _tell_of_barred(self, order_ref: str, renewed: Iterable[models.License], now: datetime) -> None:
         for license in renewed:
@@ -201,7 +222,7 @@ class Fulfillment:
                 subject=f"Order {license.order_ref}: two licenses were one",
                 text=f"Orders {license.order_ref} and {matter.subject.order_ref} are of one subscription, which was "
                 f"not known when both were issued. {kept} goes on and is mailed; {key} is revoked. `qlmhook license "
-                f"reinstate {key}` gives it back.",
+                f"reinstate {key}` gives it back, `qlmhook mail resend {key}` mails it then.",
                 now=now,
             )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from qlmhook import lines, models
 from qlmhook.addresses import address_key
-from qlmhook.events import Customer, Event, EventKind, Item, Standing
+from qlmhook.events import NAMING_CUSTOMERS, Customer, Event, EventKind, Item, Standing
 from qlmhook.facts import Fact
 from qlmhook.lines import Subject
 
@@ -107,11 +107,23 @@ def about(
 
 
 def is_overtaken(vendor: str, event: Event, notification_id: int) -> bool:
-    """Tell whether another notification than this one had the last word about an event's subscriptions."""
+    """Tell whether something happened to an event's subscriptions since this notification told of them last.
+
+    Another one spoke of them, they were paid for, or an operator decided.
+    """
     references = {item.subscription_ref for item in event.items} - {""}
     facts = _with(vendor, models.Fact.subscription_ref, references)
-    told = [fact for fact in facts if fact.event.kind is event.kind is EventKind.SUBSCRIPTION]
-    return bool(told) and max(told, key=lambda fact: fact.age).told_by != notification_id
+    mine = [fact for fact in facts if fact.told_by == notification_id]
+    if not mine or event.kind is not EventKind.SUBSCRIPTION:
+        return False
+    last = max(mine, key=lambda fact: fact.arrival)
+    since = [fact for fact in facts if fact.arrival > last.arrival and fact.event.kind in NAMING_CUSTOMERS]
+    license, decision = models.License, models.Decision
+    of_theirs = license.select(license.id).where(
+        license.vendor == vendor, license.subscription_ref.in_(sorted(references))
+    )
+    decided = decision.select().where(decision.license.in_(of_theirs), decision.at > last.learned_at)
+    return bool(since) or bool(decided.exists())
 
 
 def is_paid(vendor: str, order_ref: str) -> bool:

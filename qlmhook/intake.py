@@ -89,9 +89,13 @@ class Intake:
         return account.vendor.receipt(notification, verified, self._clock())
 
     def replay(self, notification_id: int) -> models.Notification:
-        """Apply a stored notification again; what it did already is not done twice. Raises NotFound."""
+        """Apply a stored notification again, also a dismissed one; what it did already is not done twice.
+
+        Raises NotFound.
+        """
         with self._database.transaction():
             row = ledger.get(notification_id)
+            ledger.readmit(row)
             self._fulfillment.reapply(self._accounts.named(row.vendor), row, now=self._clock())
         return row
 

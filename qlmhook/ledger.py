@@ -132,6 +132,13 @@ def dismiss(row: models.Notification, why: str, now: datetime) -> None:
     row.save()
 
 
+def readmit(row: models.Notification) -> None:
+    """Let a notification count again that a person closed."""
+    if row.dismissed:
+        row.dismissed = False
+        row.save()
+
+
 def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable[Held], now: datetime) -> list[str]:
     """Set a notification's state: held if anything holds it, else done or ignored.
 

@@ -118,10 +118,22 @@ _SIGNS: Sequence[Callable[[_Line, Item], bool]] = (
     lambda line, item: item.subscription_ref in line.references and item.line == line.names[-1],
     lambda line, item: item.subscription_ref in line.references and item.product_id == line.newest.product_id,
     lambda line, item: item.subscription_ref in line.references,
+    lambda line, item: item.line == line.names[-1] and _is_alike(line, item),
+    lambda line, item: _is_alike(line, item),
     lambda line, item: item.line == line.names[-1],
     lambda line, item: item.line in line.names,
 )
 """What a line is known again by, the surest sign first."""
+
+
+def _is_alike(line: _Line, item: Item) -> bool:
+    """Lines without references may change places, too; a part that is taken back has a quantity of its own."""
+    known = line.newest
+    return item.undone_quantity is None and (item.product_id, item.quantity, item.options) == (
+        known.product_id,
+        known.quantity,
+        known.options,
+    )
 
 
 def _free_name(lines: Sequence[_Line], name: str) -> str:

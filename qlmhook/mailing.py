@@ -73,17 +73,33 @@ class Mailing:
         for batch in audit.batches(rows):
             models.MailedLicense.insert_many(batch).execute()
 
-    def redirect(self, licenses: Sequence[models.License]) -> None:
-        """Let the mails with these licenses that have not gone out go to the address that the customer has now."""
+    def redirect(self, licenses: Sequence[models.License], *, now: datetime) -> None:
+        """Let the mails with these licenses that have not gone out go to the address that the customer has now.
+
+        A mail that lists licenses of others, too, keeps those.
+        """
         customer = licenses[0].customer if licenses else None
         if customer is None:
             return
         table, mailed = models.Outbox, models.MailedLicense
-        waiting = table.select(table.id).join(mailed, on=mailed.outbox == table.id)
+        theirs = mailed.select(mailed, table).join(table)
         ids = [license.id for license in licenses]
-        rows = waiting.where(mailed.license.in_(ids), table.state == "due", table.to != customer.email)
-        for row in {row.id: row for row in rows}.values():
-            outbox.describe(row, to=customer.email)
+        entries = theirs.where(mailed.license.in_(ids), table.state == "due", table.to != customer.email)
+        by_row: dict[int, list[models.MailedLicense]] = {}
+        for entry in entries:
+            by_row.setdefault(entry.outbox.id, []).append(entry)
+        for moved in by_row.values():
+            row, template = moved[0].outbox, outbox.payload_of(moved[0].outbox)["template"]
+            there = _waiting_mail(row.vendor, row.order_ref, template, customer.email)
+            shared = mailed.select().where(mailed.outbox == row).count() > len(moved)
+            if there is None and not shared:
+                outbox.describe(row, to=customer.email)
+                continue
+            place = {"vendor": row.vendor, "order_ref": row.order_ref, "subject": template}
+            there = there or outbox.add("mail", {"template": template}, now=now, to=customer.email, **place)
+            mailed.update(outbox=there).where(mailed.id.in_([entry.id for entry in moved])).execute()
+            if not shared:
+                row.delete_instance()
 
     def _tell_of_missing_address(self, order_ref: str, now: datetime) -> None:
         self.alert(
@@ -112,7 +128,7 @@ class Mailing:
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
         return outbox.add(
             "mail",
-            {"template": template, "license": license.id},
+            {"template": template, "license": license.id, "to_customer": not to},
             now=now,
             vendor=license.vendor,
             order_ref=_newest_mailed_order(license),
@@ -141,6 +157,14 @@ def licenses_in(row: models.Outbox) -> list[models.License]:
     mailed, table = models.MailedLicense, models.License
     rows = table.with_customers()
     return list(rows.join(mailed, on=mailed.license == table.id).where(mailed.outbox == row).order_by(mailed.id))
+
+
+def address_of(row: models.Outbox, licenses: Sequence[models.License]) -> str:
+    """Return where a mail goes: to the customer as the address is now, unless an operator named another."""
+    payload = outbox.payload_of(row)
+    customer = licenses[0].customer if licenses else None
+    named = "license" in payload and not payload.get("to_customer")
+    return row.to if named or customer is None else str(customer.email)
 
 
 def withdraw(row: models.Outbox, licenses: Iterable[models.License]) -> None:
@@ -212,4 +236,7 @@ def _waiting_mail(vendor: str, order_ref: str, template: str, to: str) -> models
         models.Outbox.order_ref == order_ref,
         models.Outbox.to == to,
     )
-    return next((row for row in rows if outbox.payload_of(row) == {"template": template}), None)
+    return next(
+        (row for row in rows if "license" not in (said := outbox.payload_of(row)) and said["template"] == template),
+        None,
+    )

@@ -116,6 +116,11 @@ def retry(row_id: int, now: datetime) -> models.Outbox:
     return row
 
 
+def address_of(row: models.Outbox) -> str:
+    """Return where a row was sent to last."""
+    return str(models.Outbox.get_by_id(row.id).to)
+
+
 def describe(row: models.Outbox, **values: Any) -> None:
     """Set columns of a row that its delivery found out, such as the rendered subject."""
     models.Outbox.update(values).where(models.Outbox.id == row.id).execute()

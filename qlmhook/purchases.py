@@ -1,6 +1,6 @@
 """What was bought: the paid lines of orders, put together from every message about each, and what undid them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
@@ -172,6 +172,33 @@ def undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, tuple
                 cause=dispute.told, units=None, learned_at=dispute.learned_at
             )
     return {place: tuple(causes.values()) for place, causes in found.items() if causes}
+
+
+def gone(
+    facts: Iterable[Fact], undone: Mapping[Place, tuple[Undoing, ...]], every: Iterable[Purchase]
+) -> list[Undoing]:
+    """Return what took whole purchases back, those that never took effect too.
+
+    What is refunded or lost was paid, whether or not that was told; what is canceled may have been a cart.
+    """
+    purchases = {purchase.place: purchase for purchase in every}
+    paid: dict[Place, int] = {}
+    for fact in facts:
+        if fact.item is not None and fact.event.kind is EventKind.PAID:
+            place = fact.event.order_ref, fact.item.line
+            paid[place] = max(fact.item.quantity, paid.get(place, 0))
+    found: list[Undoing] = []
+    for place, undoings in undone.items():
+        if place in purchases:
+            found += purchases[place].undone if not purchases[place].counts else ()
+        elif place in paid:
+            found += [undoing for undoing in undoings if undoing.is_of(paid[place])]
+        else:
+            found += [one for one in undoings if one.units is None and one.cause.event.kind in _AFTER_PAYMENT]
+    return found
+
+
+_AFTER_PAYMENT = (EventKind.REFUNDED, EventKind.CHARGEBACK_LOST)
 
 
 def _sale(place: Place, facts: list[Fact]) -> tuple[datetime, int, str, str]:

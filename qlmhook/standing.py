@@ -1,6 +1,6 @@
 """How a license stands by its facts: disputed, stopped, paused, past due, ended."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,22 +78,23 @@ def _units(items: Sequence[Item]) -> set[tuple[str, int | None]]:
     return {(item.line, item.undone_quantity) for item in items}
 
 
-def namings(facts: Iterable[Fact]) -> list[Customer]:
+def namings(facts: Iterable[Fact], same: Callable[[Customer], object] = lambda customer: customer) -> list[Customer]:
     """Return who was named as the customer, the newest last.
 
-    An order names its customer when it is paid; that it names the same again when it is sent again is no news.
+    An order names its customer when it is paid; that it names the same again when it is sent again is no news. `same`
+    returns what two customers have in common who are the same.
     """
-    known: set[tuple[str, Customer]] = set()
+    known: set[tuple[str, object]] = set()
     orders: set[str] = set()
     found: list[tuple[datetime, Customer]] = []
     for fact in sorted(facts, key=lambda fact: fact.age):
         event = fact.event
         if event.kind is EventKind.SUBSCRIPTION:
             found.append((event.at, event.customer))
-        elif event.kind is EventKind.PAID and (event.order_ref, event.customer) not in known:
+        elif event.kind is EventKind.PAID and (event.order_ref, same(event.customer)) not in known:
             first = event.order_ref not in orders
             found.append(((event.paid_at or event.at) if first else event.at, event.customer))
-            known.add((event.order_ref, event.customer))
+            known.add((event.order_ref, same(event.customer)))
             orders.add(event.order_ref)
     return [customer for _, customer in sorted(found, key=lambda naming: naming[0])]
 

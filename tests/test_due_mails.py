@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 
-from qlmhook import ledger, metrics
+from qlmhook import ledger, licenses, metrics
 from tests.avangate.idn_peer import IdnPeer, answers
 from tests.avangate.orders import Line, Order
 from tests.avangate.subscriptions import Subscription
@@ -144,6 +145,32 @@ class TestNothingToWaitFor:
         assert sorted(peer.confirmed) == [FIRST.refno, RENEWAL.refno]
 
 
+class TestFulfilledLater:
+    """An order that another message brings to life is confirmed like any other."""
+
+    def test_by_a_dispute_that_is_won(self, shop: Shop, peer: IdnPeer) -> None:
+        """It was lost before the order was known."""
+        lost, won = (
+            FIRST.changed(ipn_date=f"202601{day}000000", extra=[("CHARGEBACK_RESOLUTION", word)])
+            for day, word in (("05", "LOST"), ("10", "WON"))
+        )
+
+        post(shop, lost, FIRST, won)
+        work(shop)
+
+        assert peer.confirmed == [FIRST.refno]
+
+    def test_by_a_property_and_a_message_about_its_subscription(self, shop: Shop, peer: IdnPeer) -> None:
+        shop.map("101", "ignore")
+        post(shop, FIRST)
+        shop.map("101", CONFIRM)
+
+        post(shop, Subscription())
+        work(shop)
+
+        assert peer.confirmed == [FIRST.refno]
+
+
 class TestWaiting:
     """A confirmation that waits is seen, and one that waits for nothing is given up."""
 
@@ -264,6 +291,61 @@ class TestAddresses:
         assert [envelope.rcpt_tos for envelope in mail_server.envelopes if "b@example.com" in envelope.rcpt_tos] == [
             ["b@example.com"]
         ]
+
+    def test_a_mail_with_keys_of_two_customers_is_parted(self, shop: Shop, mail_server: MailServer) -> None:
+        """Nobody gets a key that is another's."""
+        post(shop, FIRST.changed(lines=[Line(), Line(ref="B")]), Subscription(ref="B", email="other@example.com"))
+        keys = {ref: key for ref, key in pick(shop, "subscription_ref", "key")}  # noqa: C416 (pairs of Any)
+
+        work(shop)
+
+        sent = {envelope.rcpt_tos[0]: envelope.content.decode() for envelope in mail_server.envelopes}
+        found = {to: [ref for ref, key in keys.items() if key in text] for to, text in sent.items()}
+        assert found == {"a@example.com": ["AAAAAAAAAA"], "other@example.com": ["B"]}
+
+    def test_both_keys_of_one_customer_stay_in_one_mail(self, shop: Shop, mail_server: MailServer) -> None:
+        """Though each line learns of the new address for itself."""
+        order = FIRST.changed(lines=[Line(), Line(ref="B")])
+
+        post(shop, order, order.changed(email="right@example.com", ipn_date="20260102100500"))
+        work(shop)
+
+        assert [envelope.rcpt_tos for envelope in mail_server.envelopes] == [["right@example.com"]]
+
+    @pytest.mark.parametrize("code", ["450 later", "550 no such user"])
+    def test_a_mail_in_hand_follows_with_its_next_attempt(
+        self, shop: Shop, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch, code: str
+    ) -> None:
+        """The correction arrives while the mail server is being asked for the old address."""
+        post(shop, FIRST)
+        mail_server.rcpt_answer["a@example.com"] = code
+        send = shop.service.mailer.send
+
+        def send_late(*arguments: Any, **options: Any) -> None:
+            monkeypatch.undo()
+            post(shop, Subscription(email="new@example.com"))
+            send(*arguments, **options)
+
+        monkeypatch.setattr(shop.service.mailer, "send", send_late)
+
+        work(shop, timedelta(hours=2))
+
+        assert [envelope.rcpt_tos for envelope in mail_server.envelopes] == [["new@example.com"]]
+
+    @pytest.mark.parametrize(("to", "gets"), [("", "new@example.com"), ("boss@example.com", "boss@example.com")])
+    def test_a_mail_sent_by_hand_follows_unless_it_names_its_address(
+        self, shop: Shop, mail_server: MailServer, to: str, gets: str
+    ) -> None:
+        post(shop, FIRST)
+        work(shop)
+        mail_server.envelopes.clear()
+        with shop.service.database.transaction():
+            shop.service.mailing.resend(licenses.find(pick(shop, "key")[0][0]), to=to, now=shop.clock())
+
+        post(shop, Subscription(email="new@example.com"))
+        work(shop)
+
+        assert [envelope.rcpt_tos for envelope in mail_server.envelopes] == [[gets]]
 
     @pytest.mark.parametrize("email", ["n/a", "", "none", "a@b@c"])
     def test_an_address_that_is_none_takes_the_customer_not_away(self, shop: Shop, email: str) -> None:

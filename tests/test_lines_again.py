@@ -9,7 +9,7 @@ from tests.avangate.orders import Line, Order
 from tests.avangate.subscriptions import Subscription
 from tests.avangate.test_matrix_orders import alerts, mails, states, text_of
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
-from tests.test_life import FIRST, RENEWAL, RENEWED_END, pick, post
+from tests.test_life import FIRST, ONE_KEY_PER_UNIT, RENEWAL, RENEWED_END, pick, post
 
 GOLD = Line(ref="GOLD", expires="2027-02-01 00:00:00")
 BLUE = Line(ref="BLUE", expires="2027-03-01 00:00:00")
@@ -54,6 +54,19 @@ def test_lines_that_got_their_references_in_another_order_are_still_theirs(shop:
     post(shop, FIRST.changed(lines=lines, ipn_date=AGAIN))
 
     assert sorted(pick(shop, "subscription_ref", "quantity")) == [("BLUE", 1), ("GOLD", 1), ("TEAL", 3)]
+
+
+@pytest.mark.parametrize("refs", [("", ""), ("A1", "B1")])
+def test_lines_without_references_may_change_places_too(shop: Shop, refs: Sequence[str]) -> None:
+    """They are told apart by what was bought of each: five keys stay five."""
+    shop.map("101", ONE_KEY_PER_UNIT)
+    two, three = Line(ref="", quantity="2"), Line(ref="", quantity="3")
+
+    post(shop, FIRST.changed(status="PAYMENT_AUTHORIZED", lines=[two, three]))
+    again = [Line(ref=refs[0], quantity="3"), Line(ref=refs[1], quantity="2")]
+    post(shop, FIRST.changed(lines=again, ipn_date=AGAIN))
+
+    assert len(pick(shop, "key")) == 5
 
 
 def test_a_line_may_come_with_another_reference(shop: Shop) -> None:

@@ -128,16 +128,16 @@ class TestAlerts:
         assert told == ["opened", "won", "opened", "lost"]
 
     def test_a_payment_of_what_was_canceled(self, shop: Shop) -> None:
-        """Nothing is issued, and somebody is told, once; a payment that was only late is no news."""
+        """Nothing is issued, and somebody is told, once; or that it was canceled, if the payment was only late."""
         canceled = FIRST.changed(status="CANCELED", ipn_date="20260102100500")
 
         post(shop, canceled, FIRST)
         told_of_late = subjects(shop)
         post(shop, *(FIRST.changed(ipn_date=f"2026010{day}100500") for day in (3, 4)))
 
-        assert told_of_late == []
+        assert told_of_late == ["Order 900000001 of avangate: canceled"]
         assert pick(shop, "key") == []
-        assert subjects(shop) == ["Order 900000001 of avangate is paid after it was canceled"]
+        assert subjects(shop) == [*told_of_late, "Order 900000001 of avangate is paid after it was canceled"]
         assert set(states(shop)) == {"ignored"}
 
 
@@ -216,6 +216,36 @@ class TestEnds:
         post(shop, FIRST, RENEWAL, *messages)
 
         assert pick(shop, "expires_at") == [(FIRST_END,)]
+
+    @pytest.mark.parametrize(
+        "taken",
+        [refund(RENEWAL, extra=[("REFUND_TYPE", "TOTAL")]), chargeback("LOST", 20, RENEWAL)],
+        ids=["refunded", "lost"],
+    )
+    @pytest.mark.parametrize("renewed_at", [1, 2, 3, None])
+    def test_it_does_so_whatever_arrives_first(self, shop: Shop, taken: Order, renewed_at: int | None) -> None:
+        """Also when the renewal is told last, or nothing tells that it was paid."""
+        messages: list[Order | Subscription] = [FIRST, self.RENEWED, taken]
+        if renewed_at is not None:
+            messages.insert(renewed_at, RENEWAL)
+
+        post(shop, *messages)
+
+        assert pick(shop, "expires_at") == [(FIRST_END,)]
+
+    def test_a_refund_of_all_units_takes_it_before_the_renewal_is_known(self, shop: Shop) -> None:
+        """Though it names their number."""
+        post(shop, FIRST, self.RENEWED, refund(RENEWAL), RENEWAL)
+
+        assert pick(shop, "expires_at") == [(FIRST_END,)]
+
+    def test_a_cart_that_was_left_takes_no_end(self, shop: Shop) -> None:
+        """What is canceled without a payment was never in the end that the shop told."""
+        later = Subscription(updated="2026-12-02 00:00:00", expires="2027-06-01 00:00:00")
+
+        post(shop, FIRST, later, RENEWAL.changed(status="CANCELED", ipn_date="20261220100500"))
+
+        assert pick(shop, "expires_at") == [("2027-05-31T21:00:00Z",)]
 
     def test_what_the_shop_says_after_the_refund_counts(self, shop: Shop) -> None:
         after = Subscription(updated="2026-12-30 00:00:00", expires="2027-06-01 00:00:00")

@@ -1,6 +1,7 @@
 """What is news and what was known: messages that are sent again, come late, or were made in one second."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from qlmhook import ledger
 from tests.avangate.orders import Line, Order
 from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import waiting
+from tests.avangate.test_matrix_orders import alerts, waiting
 from tests.conftest import Shop
+from tests.test_decisions import decide
 from tests.test_life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, pick, post
 
 LATER = "20260301000000"
@@ -98,6 +100,14 @@ def test_another_address_in_a_later_message_about_an_order_is_news(shop: Shop) -
     assert [row["to"] for row in waiting(shop, "mail")] == ["right@example.com"]
 
 
+@pytest.mark.parametrize("again", [{"first_name": "Anne"}, {"email": "A@Example.com"}, {"extra": [("PHONE", "+1 5")]}])
+def test_another_name_brings_no_earlier_address_back(shop: Shop, again: dict[str, object]) -> None:
+    """The order has named this address before, in whatever letters."""
+    post(shop, AUTHORIZED, MOVED, FIRST.changed(ipn_date=LATER, **again))
+
+    assert outcome(shop) == [("active", FIRST_END, "new@example.com")]
+
+
 def test_a_name_that_is_told_again_is_no_news(shop: Shop) -> None:
     """What the subscription's message said of the customer since counts."""
     post(shop, FIRST, Subscription(last_name="Jones"), FIRST.changed(ipn_date=LATER))
@@ -133,6 +143,23 @@ class TestOneSecond:
         assert pick(shop, "status") == [("active",)]
 
 
+@pytest.mark.parametrize("since", ["reinstate", "renewal"])
+def test_what_an_undated_message_says_again_is_news_after_something_happened(shop: Shop, since: str) -> None:
+    """An operator's decision, or a payment; to the byte the same message."""
+    undated = Subscription(status="DISABLED", without=["DATE_UPDATED"])
+    post(shop, FIRST, undated)
+    if since == "reinstate":
+        decide(shop, "reinstate")
+    else:
+        post(shop, RENEWAL)
+    between = pick(shop, "status")
+    shop.clock.now += timedelta(days=400)
+
+    post(shop, undated)
+
+    assert (between, pick(shop, "status")) == ([("active",)], [("suspended",)])
+
+
 class TestDismissed:
     """What an operator closed without applying it."""
 
@@ -150,6 +177,27 @@ class TestDismissed:
         post(unmapped, later)
 
         assert [ref for (ref,) in pick(unmapped, "subscription_ref") if ref == "AAAAAAAAAA"] == []
+
+    def test_its_own_next_message_does_not_bring_it_back(self, unmapped: Shop) -> None:
+        """The operator is told once, with the command that applies it all the same."""
+        again = [FIRST.changed(lines=[Line(pid="404")], ipn_date=f"2026010{day}000000") for day in (2, 3)]
+
+        post(unmapped, *again)
+        before = pick(unmapped, "key")
+        [text] = [text for text in alerts(unmapped) if "dismissed" in text]
+        unmapped.service.intake.replay(1)
+
+        assert before == []
+        assert "`qlmhook notification replay 1`" in text
+        assert pick(unmapped, "status") == [("active",)]
+
+    def test_a_review_that_was_dismissed_may_still_be_approved(self, shop: Shop) -> None:
+        post(shop, FIRST.changed(extra=[("FRAUD_STATUS", "UNDER REVIEW")]))
+        dismiss(shop, 1)
+
+        post(shop, FIRST.changed(ipn_date=LATER, extra=[("FRAUD_STATUS", "APPROVED")]))
+
+        assert pick(shop, "status") == [("active",)]
 
     def test_a_renewal_is_licensed_by_itself(self, unmapped: Shop) -> None:
         """It was paid, and nobody has dismissed it."""

@@ -417,7 +417,7 @@ class TestFailures:
             raise OSError("no entropy")
 
         with monkeypatch.context() as broken:
-            broken.setattr(secrets, "choice", fail)
+            broken.setattr(secrets, "randbits", fail)
             refused = shop.post(Order().fields())
 
         assert refused.status_code == 503
