@@ -149,7 +149,10 @@ class TestEnds:
     def test_what_never_ends_is_not_shortened_by_days(self) -> None:
         assert end([paid(line(lifetime=True)), paid(order="2", on=9)], judged(MONTH)) is None
 
-    @pytest.mark.parametrize(("model", "expected"), [("", day(10)), ("subscription", day(10)), ("permanent", None)])
+    @pytest.mark.parametrize(
+        ("model", "expected"),
+        [("", day(10)), ("subscription", day(10)), ("permanent", None), ("permanent_floating", None)],
+    )
     def test_a_renewal_whose_date_is_still_to_come_keeps_the_end(self, model: str, expected: datetime | None) -> None:
         """Unless the license is permanent, which needs none."""
         terms = replace(TERMS, license_model=model)
@@ -201,6 +204,11 @@ class TestExtensions:
 
     def test_the_first_purchase_counts_from_its_own_day(self) -> None:
         assert end([paid()], circumstances(MONTH, extensions={1: [(day(-1), day(100))]})) == end_of(30)
+
+    def test_a_renewal_whose_date_is_still_to_come_keeps_it(self) -> None:
+        judged_by = circumstances(extensions={1: [(day(1), day(100))]})
+
+        assert end([paid(line(ends=10)), paid(order="2", on=9)], judged_by) == day(100)
 
     def test_what_is_left_after_a_refund_counts_from_an_extension_too(self) -> None:
         judged_by = circumstances(MONTH, fulfilled=ORDERS, extensions={1: [(day(1), day(100))]})

@@ -43,8 +43,8 @@ def lines_of(facts: Sequence[Fact]) -> dict[str, list[tuple[str, int]]]:
 class TestOneOrder:
     def test_a_line_without_a_reference_is_a_license_of_its_own(self) -> None:
         assert set(sort_out("avangate", message(ONE, TWO, number=1))) == {
-            Subject(vendor="avangate", order_ref="1", line="101#1"),
-            Subject(vendor="avangate", order_ref="1", line="102#1"),
+            Subject(vendor="avangate", subscription_ref="", order_ref="1", line="101#1"),
+            Subject(vendor="avangate", subscription_ref="", order_ref="1", line="102#1"),
         }
 
     def test_a_line_is_known_again_by_its_name(self) -> None:
@@ -110,6 +110,11 @@ class TestOneOrder:
         again = message(line("x", product="102", ref="S"), number=2, on=1)
 
         assert lines_of(first + again) == {"a": [("S", 1), ("S", 1)]}
+
+    def test_that_two_lines_have_no_reference_is_no_sign(self) -> None:
+        facts = message(line("a"), number=1) + message(line("b"), number=2, on=1)
+
+        assert set(lines_of(facts)) == {"a", "b"}
 
     def test_lines_of_one_message_are_different_lines(self) -> None:
         """Even under one reference."""
@@ -200,7 +205,9 @@ class TestSubscriptions:
     def test_a_subscription_without_an_order_is_known_by_its_reference(self) -> None:
         facts = [*message(line(ref="S"), number=1), subscription(ref="S"), subscription(ref="T")]
 
-        assert sort_out("avangate", facts)[Subject(vendor="avangate", subscription_ref="T")] == [facts[-1]]
+        assert sort_out("avangate", facts)[Subject(vendor="avangate", subscription_ref="T", order_ref="", line="")] == [
+            facts[-1]
+        ]
         assert len(sort_out("avangate", facts)) == 2
 
     def test_a_subscriptions_fact_without_a_line_is_about_nothing(self) -> None:
@@ -228,7 +235,8 @@ class TestSubscriptions:
         assert set(parted(facts)) == {("S", first, "101#1")}
 
     def test_an_order_is_as_old_as_its_oldest_line(self) -> None:
-        first = message(line("a", ref="S"), number=1, placed=1) + message(line("b", ref="S"), number=2, on=5, placed=20)
+        first = message(line("a", ref="S"), number=1, placed=1)
+        first += message(line("a", ref="S"), line("b", ref="S"), number=2, on=5, placed=20)
         renewal = message(line("x", ref="S"), number=3, order="0", on=9, placed=9)
 
         assert ("S", "1", "a") in parted(first + renewal)

@@ -147,6 +147,10 @@ class TestQuantities:
 
         assert (purchase.quantity, purchase.units, purchase.sold_units, purchase.counts) == (2, keys, sold, True)
 
+    def test_a_refund_of_no_units_takes_none(self) -> None:
+        """Of the price alone."""
+        assert the([paid(line(quantity=5)), refund(line(undone=0))]).quantity == 5
+
     def test_a_purchase_that_was_taken_back_whole_still_says_how_many_it_was(self) -> None:
         purchase = the([paid(line(quantity=5)), refund(line(undone=2)), refund(line(), on=10)])
 
@@ -168,10 +172,10 @@ class TestOrder:
     )
     def test_the_older_one_is_first(self, first: Fact, second: Fact) -> None:
         expected = [(fact.event.order_ref, fact.item.line) for fact in (first, second) if fact.item]
-        judged_by = circumstances()
+        later, earlier = replace(first, arrival=2), replace(second, arrival=1)
 
-        assert [purchase.place for purchase in bought([second, first], judged_by)] == expected
-        assert [purchase.place for purchase in bought([first, second], judged_by)] == expected
+        assert [purchase.place for purchase in bought([first, second])] == expected
+        assert [purchase.place for purchase in bought([earlier, later])] == expected
 
     def test_an_order_that_is_sent_again_with_a_later_date_keeps_its_place(self) -> None:
         facts = [paid(order="1", on=1), paid(order="2", on=2), paid(order="1", on=3)]
@@ -325,10 +329,16 @@ class TestUndone:
         """Whatever the setting, which is about what is issued."""
         assert bought([paid(), refund()], circumstances(policy=policy)) == []
 
+    def test_an_order_that_was_undone_leaves_the_others(self) -> None:
+        facts = [paid(order="1"), paid(order="2", on=1), refund(order="1")]
+
+        assert [purchase.order_ref for purchase in bought(facts, circumstances())] == ["2"]
+
     def test_a_part_that_was_undone_before_leaves_the_rest(self) -> None:
         """A part of as many units as were ever sold is the whole."""
         assert the([paid(line(quantity=3)), refund(line(undone=2))], circumstances()).quantity == 1
-        assert bought([paid(line(quantity=2)), paid(line(), on=1), refund(line(undone=2))], circumstances()) == []
+        assert bought([paid(line(quantity=2)), refund(line(undone=2))], circumstances()) == []
+        assert the([paid(line(quantity=3)), paid(line(), on=1), refund(line(undone=2))], circumstances()).quantity == 1
 
     def test_what_took_effect_remembers_what_undid_it_where_that_is_binding(self) -> None:
         facts = [paid(), refund()]

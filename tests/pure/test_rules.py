@@ -41,6 +41,10 @@ def test_what_takes_money_back_undoes_the_purchase_where_the_operator_wants_it(k
     assert effect_of(kind, policy) is (Effect.UNDOES if undoes else Effect.RECORDED)
 
 
+def test_without_a_choice_nothing_is_revoked() -> None:
+    assert Policy(revoke_on_refund=False, revoke_on_cancel=False) == MILD
+
+
 def test_every_event_is_in_one_of_these_tables() -> None:
     assert set(RULES) == set(ALWAYS) | set(CHOSEN) == set(EventKind)
 

@@ -119,6 +119,17 @@ class TestRepeats:
         assert not standing.is_repeat(won.event, [told(OPENED, on=1), won])
         assert standing.is_repeat(told(WON, on=2).event, [told(OPENED, on=1), won])
 
+    def test_what_is_not_about_the_dispute_does_not_count(self) -> None:
+        facts = [told(OPENED, on=1), paid(on=2)]
+
+        assert standing.is_repeat(told(OPENED, on=3).event, facts)
+
+    def test_what_was_told_in_the_same_second_counts(self) -> None:
+        """The dispute was opened again and won again."""
+        facts = [told(WON, on=1), told(OPENED, on=2)]
+
+        assert not standing.is_repeat(told(WON, on=2).event, facts)
+
     @pytest.mark.parametrize("arrival", list(permutations([0, 1])))
     def test_of_several_words_the_newest_counts(self, arrival: Sequence[int]) -> None:
         before = [told(OPENED, on=1), told(WON, on=2)]
