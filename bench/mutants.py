@@ -60,6 +60,7 @@ _RESULTS: Mapping[int, str] = {
     pytest.ExitCode.INTERRUPTED: "killed",  # the module could not even be imported
     -signal.SIGPROF: "timeout",
 }
+_NO_VERDICT = 70
 _FORK = multiprocessing.get_context("fork")
 
 
@@ -123,7 +124,11 @@ def _run_tests(mutant: Mutant | None) -> None:
     )
     hypothesis.settings.load_profile("mutants")
     plain = ["-o", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovider", "--noconftest", "--capture=no"]
-    os._exit(pytest.main([*plain, "--assert=plain", "--exitfirst", *tests]))
+    code: int = _NO_VERDICT
+    try:
+        code = pytest.main([*plain, "--assert=plain", "--exitfirst", *tests])
+    finally:
+        os._exit(code)
 
 
 def outcomes(mutants: Iterable[Mutant], jobs: int) -> Iterator[tuple[Mutant, int]]:

@@ -22,7 +22,7 @@ class Subject:
     """
 
     vendor: str
-    subscription_ref: str = ""
+    subscription_ref: str
     order_ref: str = ""
     line: str = ""
 
