@@ -203,7 +203,7 @@ def _told_end(
     If a purchase was undone afterwards, its part of that end went with it.
     """
     told = standing.subscription_end(subscription)
-    if told is None or subscription is None or not covering:
+    if told is None or subscription is None:
         return told
     if not any(undoing.cause.age > subscription.age for undoing in gone):
         return told

@@ -6,7 +6,7 @@ here, from all facts at once.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -22,7 +22,7 @@ class Subject:
     """
 
     vendor: str
-    subscription_ref: str = ""
+    subscription_ref: str
     order_ref: str = ""
     line: str = ""
 
@@ -95,10 +95,11 @@ def _lines_of_order(facts: Sequence[Fact]) -> list[_Line]:
     about_a_line = [fact for fact in facts if fact.item is not None]
     for _, message in itertools.groupby(about_a_line, key=lambda fact: (fact.told_by, fact.event.kind, fact.event.at)):
         left, free = list(message), list(lines)
+        names = {name for line in lines for name in line.names}
         for is_same in _SIGNS:
             for fact in list(left):
                 assert fact.item is not None
-                line = next((line for line in free if is_same(line, fact.item)), None)
+                line = next((line for line in free if is_same(line, fact.item, names)), None)
                 if line is not None:
                     line.add(fact, fact.item)
                     left.remove(fact)
@@ -114,16 +115,16 @@ def _lines_of_order(facts: Sequence[Fact]) -> list[_Line]:
     return lines
 
 
-_SIGNS: Sequence[Callable[[_Line, Item], bool]] = (
-    lambda line, item: item.subscription_ref in line.references and item.line == line.names[-1],
-    lambda line, item: item.subscription_ref in line.references and item.product_id == line.newest.product_id,
-    lambda line, item: item.subscription_ref in line.references,
-    lambda line, item: item.line == line.names[-1] and _is_alike(line, item),
-    lambda line, item: _is_alike(line, item),
-    lambda line, item: item.line == line.names[-1],
-    lambda line, item: item.line in line.names,
+_SIGNS: Sequence[Callable[[_Line, Item, Collection[str]], bool]] = (
+    lambda line, item, _: item.subscription_ref in line.references and item.line == line.names[-1],
+    lambda line, item, _: item.subscription_ref in line.references and item.product_id == line.newest.product_id,
+    lambda line, item, _: item.subscription_ref in line.references,
+    lambda line, item, _: item.line == line.names[-1] and _is_alike(line, item),
+    lambda line, item, names: item.line in names and _is_alike(line, item),
+    lambda line, item, _: item.line == line.names[-1],
+    lambda line, item, _: item.line in line.names,
 )
-"""What a line is known again by, the surest sign first."""
+"""What a line is known again by, the surest sign first; `names` are those of all lines before."""
 
 
 def _is_alike(line: _Line, item: Item) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -12,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from qlmhook import mappings, models, outbox
+from qlmhook import delivery, engines, mappings, models, outbox
 from qlmhook.delivery import ALIVE_FOR
 from qlmhook.worker import Worker
 from tests.avangate.orders import Line, Order
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
+from tests.test_faults import flocked
 
 MINUTE = timedelta(minutes=1)
 WEEK = timedelta(days=7)
@@ -27,15 +29,17 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 class KeepingServer(MailServer):
-    """Keeps also the mails that it refuses, and tells when one arrives."""
+    """Keeps also the mails that it refuses, tells when one arrives, and does what a test wants then."""
 
     def __init__(self) -> None:
         super().__init__()
         self.arrived = threading.Event()
+        self.on_arrival: Callable[[], None] = lambda: None
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         self.envelopes.append(envelope)
         self.arrived.set()
+        self.on_arrival()
         return self.data_answer
 
 
@@ -264,6 +268,27 @@ def test_a_mail_that_a_dead_worker_left_goes_out_when_its_lease_ran_out(shop: Sh
     shop.clock.now += outbox.LEASE
     assert shop.service.delivery.work_off() == 1
     assert len(mail_server.envelopes) == 1
+
+
+def test_that_a_mail_went_out_is_written_down_once_the_database_is_free(
+    shop: Shop, mail_server: KeepingServer, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that keeps the database for a while does not make it go out a second time."""
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(delivery, "POLL_SECONDS", 0.1)
+    shop.map("101")
+    buy(shop)
+
+    with ExitStack() as other_writer:
+
+        def keep_for_a_while() -> None:
+            other_writer.enter_context(flocked(database_url))
+            threading.Timer(1, other_writer.close).start()
+
+        mail_server.on_arrival = keep_for_a_while
+        shop.service.delivery.work_off()
+
+    assert (the_row(shop).state, len(mail_server.envelopes)) == ("done", 1)
 
 
 def test_a_missing_template_is_waited_for(open_mailing: OpenMailing, mail_server: MailServer, tmp_path: Path) -> None:

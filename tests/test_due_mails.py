@@ -171,6 +171,22 @@ class TestFulfilledLater:
         assert peer.confirmed == [FIRST.refno]
 
 
+def test_the_mail_of_an_older_order_is_not_that_of_a_renewal(shop: Shop, peer: IdnPeer) -> None:
+    """A suspended license is not mailed; its renewal is confirmed when the mail of its own went out."""
+    post(shop, FIRST)
+    work(shop)
+    decide(shop, "suspend")
+    post(shop, RENEWAL)
+    work(shop)
+    confirmed_before = list(peer.confirmed)
+
+    decide(shop, "reinstate")
+    work(shop)
+
+    assert confirmed_before == [FIRST.refno]
+    assert sorted(peer.confirmed) == [FIRST.refno, RENEWAL.refno]
+
+
 class TestWaiting:
     """A confirmation that waits is seen, and one that waits for nothing is given up."""
 

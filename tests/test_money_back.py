@@ -340,3 +340,15 @@ def test_an_event_that_names_no_line_is_about_the_whole_order(
 
     assert pick(shop, "status") == ([] if first else [(status,)] * 2)
     assert len(alerts(shop)) == 1
+
+
+def test_every_order_that_took_effect_is_remembered(open_shop: OpenShop) -> None:
+    """Two that waited for one mapping took effect at once: a refund that is recorded leaves both."""
+    shop = open_shop()
+    post(shop, FIRST, RENEWAL)
+    shop.map("101")
+    shop.service.intake.replay(1)
+
+    post(shop, refund(RENEWAL))
+
+    assert pick(shop, "status", "expires_at") == [("active", RENEWED_END)]

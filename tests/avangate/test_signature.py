@@ -135,7 +135,7 @@ def test_nothing_else_than_what_was_signed_verifies(edit: tuple[list[str], list[
     values, edited = edit
     signatures = signed(named(values), SECRET, ["sha3_256"])[len(values) :]
 
-    with pytest.raises(SignatureRejected, match="does not match"):
+    with pytest.raises(SignatureRejected, match=r"^The signature does not match; check the secret key of this URL\.$"):
         verify([*named(edited), *signatures], [KEY], ALGORITHMS)
 
 
@@ -159,7 +159,7 @@ def test_two_signatures_of_one_name_are_malformed(field: str) -> None:
     algorithm = next(known for known, name in SIGNATURES.items() if name == field)
     fields = signed([("REFNO", "1")], SECRET, [algorithm, algorithm])
 
-    with pytest.raises(MalformedNotification, match=f"{field} is given 2 times"):
+    with pytest.raises(MalformedNotification, match=rf"^The field {field} is given 2 times\.$"):
         verify(fields, [KEY], ALGORITHMS)
 
 
@@ -180,3 +180,34 @@ def test_the_proof_names_the_endpoint_whose_key_matches(endpoint: str) -> None:
 def test_a_key_does_not_show_its_secret() -> None:
     """A secret in a log or a stack trace would be a secret lost."""
     assert SECRET not in repr(KEY)
+
+
+@pytest.mark.parametrize("fields", [[("REFNO", "1")], [("REFNO", "1"), ("HASH", "")], []])
+def test_a_notification_without_a_signature_is_rejected(fields: list[tuple[str, str]]) -> None:
+    with pytest.raises(SignatureRejected, match=r"^The notification carries no signature\.$"):
+        verify(fields, [KEY], ALGORITHMS)
+
+
+def test_a_signature_that_is_left_blank_is_none() -> None:
+    """An account that signs with SHA2 may send the other fields without a value."""
+    fields = signed([("REFNO", "1")], SECRET, ["sha256"])
+
+    assert verify([*fields, ("SIGNATURE_SHA3_256", ""), ("HASH", "")], [KEY], ALGORITHMS).algorithm == "sha256"
+
+
+def test_an_algorithm_that_is_not_allowed_is_rejected() -> None:
+    fields = signed([("REFNO", "1")], SECRET, ["md5"])
+    said = r"^The notification is signed with md5, which the setting algorithms does not allow\.$"
+
+    with pytest.raises(SignatureRejected, match=said):
+        verify(fields, [KEY], ["sha256", "sha3-256"])
+
+
+def test_of_two_endpoints_with_one_key_the_first_is_named() -> None:
+    keys = [Key(endpoint=name, secret=SECRET.encode(), label="ipn_keys[0]") for name in ("FIRST", "SECOND")]
+
+    assert verify(signed([("REFNO", "1")], SECRET, ["sha256"]), keys, ALGORITHMS).endpoint == "FIRST"
+
+
+def test_a_key_signs_orders_and_subscriptions_unless_it_is_said() -> None:
+    assert KEY.kinds == {"ipn", "lcn"}
