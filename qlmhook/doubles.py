@@ -7,8 +7,9 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from qlmhook import keys, models
+from qlmhook import confirmations, keys, models, outbox
 from qlmhook.assessment import Facts
 from qlmhook.audit import Cause
 from qlmhook.purchases import Place
@@ -98,3 +99,15 @@ def _call_back(gone: models.License) -> None:
         entry.delete_instance()
         if not mailed.select().where(mailed.outbox == row).exists():
             row.delete_instance()
+
+
+def join_confirmations(vendor: str, order_refs: Collection[str], now: datetime) -> None:
+    """Leave each order one confirmation: the one that went out, else the first."""
+    by_order: dict[str, list[models.Outbox]] = {}
+    for row in confirmations.of_orders(vendor, order_refs):
+        by_order.setdefault(row.order_ref, []).append(row)
+    for rows in by_order.values():
+        stays = min(rows, key=lambda row: (row.done_at is None, row.id))
+        for row in rows:
+            if row is not stays and row.state == "due":
+                outbox.finish(row, now, answer=f"Row {stays.id} confirms this order.")

@@ -75,7 +75,7 @@ def claim(now: datetime) -> models.Outbox | None:
 
 
 def finish(row: models.Outbox, now: datetime, *, answer: str = "") -> None:
-    """Mark a leased row as done."""
+    """Mark a row as done that went out, or need not."""
     _conclude(row, state="done", done_at=now, last_error="", answer=answer)
 
 

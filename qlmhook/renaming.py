@@ -71,6 +71,7 @@ class Renaming:
             parted = list(doubles.part(about, old, cause))
             moved[models.License] = _move(models.License, old, name)  # two of one line would collide
             self._fulfillment.settle(account, about, cause)
+            doubles.join_confirmations(name, orders, now)
             renamed = mappings.rename_account(old, name, now=now)
             self._tell(old, name, parted, now)
         return Renamed(

@@ -512,6 +512,18 @@ class TestDoubles:
             [line] = models.FulfilledLine.select()
         assert "is_features" not in line.terms
 
+    def test_an_order_that_both_knew_is_confirmed_once(self, shop: Shop, reopen: Reopen) -> None:
+        """The first of its two rows goes out."""
+        shop.map("101", f"{MAPPING}&is_sendresponse=true")
+        post(shop, FIRST)
+        again = reopen("shop")
+        post(again, FIRST)
+
+        rename(again)
+
+        states = [(row["state"], row["answer"][:11]) for row in outbox(again, "idn")]
+        assert states == [("due", ""), ("done", "Row 2 confi")]
+
     def test_another_line_of_a_renewal_is_no_double(self, sold: Shop, reopen: Reopen) -> None:
         again = reopen("shop")
         post(again, RENEWAL.changed(lines=[*RENEWAL.lines, *OTHER.lines]))

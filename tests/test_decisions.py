@@ -424,7 +424,8 @@ class TestCommands:
     def test_wrong_usage_is_2_and_changes_nothing(
         self, run: Run, shop: Shop, key: str, arguments: Sequence[str]
     ) -> None:
-        status, _, _ = run(*(argument.format(key=key) for argument in arguments))
+        status, _, error = run(*(argument.format(key=key) for argument in arguments))
 
         assert status == 2
+        assert ("'30.6.2098' is no day; one is written as 2026-12-31." in error) is ("30.6.2098" in arguments)
         assert found(shop) == [("active", "2097-12-31T22:00:00Z")]

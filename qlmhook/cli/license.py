@@ -2,13 +2,26 @@
 
 import getpass
 import json
-from datetime import datetime
+from datetime import date
 
 import click
 
 from qlmhook import licenses, listing
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
+
+
+class Day(click.ParamType):  # type: ignore[type-arg]
+    """A day as people write it."""
+
+    name = "day"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the date, or say what is meant."""
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day; one is written as 2026-12-31.", param, ctx)
 
 
 @click.group("license")
@@ -92,9 +105,9 @@ def reinstate(key: str, why: str) -> None:
 
 @license_.command()
 @click.argument("key")
-@click.option("--until", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The license's last day.")
+@click.option("--until", required=True, type=Day(), metavar="YYYY-MM-DD", help="The license's last day.")
 @click.option("--why", default="", help="The reason, for the license's history.")
-def extend(key: str, until: datetime, why: str) -> None:
+def extend(key: str, until: date, why: str) -> None:
     """Let a license run longer."""
     _decide(key, "extend", why, until=until)
 
@@ -111,11 +124,9 @@ def export(status: str) -> None:
     click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
 
 
-def _decide(key: str, action: str, why: str, *, until: datetime | None = None) -> None:
+def _decide(key: str, action: str, why: str, *, until: date | None = None) -> None:
     service = open_service()
-    before, after = service.decisions.decide(
-        key, action, why=why, operator=getpass.getuser(), until=until.date() if until else None
-    )
+    before, after = service.decisions.decide(key, action, why=why, operator=getpass.getuser(), until=until)
     now = service.clock()
     end = f"{after.expires_at:%Y-%m-%d %H:%M} UTC" if after.expires_at else "never"
     click.echo(f"{key}: {before.status(now)} -> {after.status(now)}, expires {end}")
