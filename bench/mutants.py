@@ -38,7 +38,10 @@ MODULES = {
     "qlmhook_avangate.signature": "plugins/qlmhook_avangate/signature.py",
 }
 TESTS = (
-    *(f"tests/pure/test_{name}.py" for name in ("terms", "rules", "lines", "standing", "purchases", "entitlement")),
+    *(
+        f"tests/pure/test_{name}.py"
+        for name in ("terms", "rules", "lines", "standing", "purchases", "entitlement", "taken_back")
+    ),
     "tests/avangate/test_signature.py",
     "tests/pure/test_any_facts.py",
 )

@@ -124,7 +124,7 @@ def _without_dismissed(facts: Iterable[Fact], fulfilled: Collection[Place]) -> I
     for fact in facts:
         kind, place = fact.event.kind, _place(fact)
         takes_no_effect = (kind is EventKind.PAID and place in closed) or (
-            kind in (EventKind.UNDER_REVIEW, EventKind.SUBSCRIPTION) and fact.dismissed and place not in fulfilled
+            kind in (EventKind.UNDER_REVIEW, EventKind.SUBSCRIPTION) and fact.dismissed
         )
         if not takes_no_effect:
             yield fact

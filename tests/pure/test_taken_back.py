@@ -5,10 +5,13 @@ from datetime import datetime
 import pytest
 
 from qlmhook import entitlement
-from qlmhook.events import EventKind
+from qlmhook.errors import Held
+from qlmhook.events import EventKind, Item
 from qlmhook.facts import Fact
 from qlmhook.lines import sort_out
-from tests.pure.made import circumstances, day, derived, issued, line, paid, refund, subscription, told
+from qlmhook.purchases import Place
+from qlmhook.terms import Terms
+from tests.pure.made import TERMS, circumstances, day, derived, issued, line, paid, refund, subscription, told
 
 FIRST = paid(line(ends=30))
 TOLD = subscription(on=5, ends=90)
@@ -46,13 +49,30 @@ class TestTheEndThatTheShopTold:
     @pytest.mark.parametrize(
         ("taken", "expected"), [(TAKES_ONE, day(90)), (TAKES_TWO, day(30)), (line(undone=3), day(30))]
     )
-    def test_some_units_take_it_only_when_they_are_all(self, taken: object, expected: datetime) -> None:
+    def test_some_units_take_it_only_when_they_are_all(self, taken: Item, expected: datetime) -> None:
         """Of two units that were bought, told in two messages; one of which told of one."""
         second = [paid(line(quantity=1, ends=90), order="2", on=2), paid(OF_SECOND, order="2", on=3)]
-        back = refund(taken, order="2")  # type: ignore[arg-type]
+        back = refund(taken, order="2")
 
         found = derived([FIRST, *second, TOLD, back], circumstances(fulfilled=issued("1")))
 
+        assert found.grants[0].expires_at == expected
+
+    @pytest.mark.parametrize(("taken", "expected"), [(TAKES_ONE, day(90)), (TAKES_TWO, day(30))])
+    def test_of_an_order_that_is_held_all_units_must_be_taken_too(self, taken: Item, expected: datetime) -> None:
+        """The most that any message told were bought."""
+
+        def terms(place: Place, item: Item) -> Terms:
+            if place[0] == "2":
+                raise Held("no mapping", subject="product 101")
+            return TERMS
+
+        second = [paid(line(quantity=units, ends=90), order="2", on=units) for units in (1, 2)]
+        facts = [FIRST, *second, TOLD, refund(taken, order="2")]
+
+        found, _ = entitlement.derive(facts, circumstances(terms, fulfilled=issued("1")))
+
+        assert found is not None
         assert found.grants[0].expires_at == expected
 
     def test_some_units_of_an_order_that_is_not_known_take_nothing(self) -> None:
