@@ -175,14 +175,13 @@ class Fulfillment:
     def _tell_of(self, account: Account, event: Event, now: datetime) -> None:
         self._mailing.alert(
             subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
-            text=f"{effect_of(event.kind, policy_of(account)).value} See "
-            f"`{listing.where_to_look(account.name, event.order_ref)}`.",
+            text=f"{effect_of(event.kind, policy_of(account)).value} See `{listing.where_to_look(event.order_ref)}`.",
             now=now,
         )
 
     def _tell_of_idle_payment(self, account: Account, event: Event, facts: Sequence[Fact], now: datetime) -> None:
         """What was taken back or dismissed is not issued; that it is paid is for a person."""
-        order_ref, where = event.order_ref, listing.where_to_look(account.name, event.order_ref)
+        order_ref, where = event.order_ref, listing.where_to_look(event.order_ref)
         back = [fact for fact in facts if fact.event.kind in _TAKEN_BACK]
         closed = [fact.told_by for fact in facts if fact.dismissed and fact.event.kind is EventKind.PAID]
         if closed:

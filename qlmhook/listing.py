@@ -45,15 +45,9 @@ def licenses(
     return [license_row(row, now) for row in query.order_by(table.id).limit(limit)]
 
 
-def where_to_look(vendor: str, order_ref: str) -> str:
+def where_to_look(order_ref: str) -> str:
     """Return the command that shows what there is of an order: its licenses, else its notifications."""
-    table, fact = models.License, models.Fact
-    refs = fact.select(fact.subscription_ref).where(
-        fact.vendor == vendor, fact.order_ref == order_ref, fact.subscription_ref != ""
-    )
-    of_account = table.select().where(table.vendor == vendor)
-    bought, renewed = of_account.where(table.order_ref == order_ref), of_account.where(table.subscription_ref.in_(refs))
-    kind = "license" if bought.exists() or renewed.exists() else "notification"
+    kind = "license" if _of_order(order_ref) else "notification"
     return f"qlmhook {kind} list --order {shlex.quote(order_ref)}"
 
 

@@ -186,6 +186,6 @@ def test_a_notification_is_found_by_every_order_that_it_tells_of(shop: Shop) -> 
 def test_a_reference_is_named_as_a_shell_takes_it(shop: Shop) -> None:
     """Another shop's may be any text."""
     with shop.service.database.reading():
-        words = shlex.split(listing.where_to_look("told", "9 '$(x)"))
+        words = shlex.split(listing.where_to_look("9 '$(x)"))
 
     assert words == ["qlmhook", "notification", "list", "--order", "9 '$(x)"]
