@@ -1,3 +1,3 @@
 """`gunicorn wsgi:app` in this folder runs with the settings of `qlmhook serve`."""
 
-from qlmhook.gunicorn_conf import *  # noqa: F403
+from qlmhook.web.gunicorn.settings import *  # noqa: F403

@@ -1,5 +1,5 @@
 """The WSGI entry point: `gunicorn wsgi:app`."""
 
-from qlmhook.app import create_app
+from qlmhook.web.app import create_app
 
 app = create_app()

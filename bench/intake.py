@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench import disk, orders, report, server, stored
 from bench.client import Clients, Round
 from bench.server import Server
-from qlmhook import gunicorn_conf
 from qlmhook.config import CONFIG_VARIABLE, load_settings
 from qlmhook.errors import QlmhookError
+from qlmhook.web.gunicorn import settings
 
 WARM_UP_SECONDS = 1.0
 DISK_SECONDS = 1.0
@@ -166,8 +166,8 @@ def _show_setting(plan: Plan, engine: str) -> None:
         f"{os.cpu_count()} cores\n"
         f"Engine: {engine}, {'as given' if plan.database else 'a temporary file'}; "
         f"mails {'are sent' if plan.mail else 'wait in the outbox'}\n"
-        f"Server: gunicorn {version('gunicorn')}, workers: {plan.workers} ({gunicorn_conf.worker_class}), "
-        f"threads of each: {gunicorn_conf.threads}\n"
+        f"Server: gunicorn {version('gunicorn')}, workers: {plan.workers} ({settings.worker_class}), "
+        f"threads of each: {settings.threads}\n"
         f"Load:   clients: {plan.clients}, rounds of each, in turn: {plan.rounds} of {plan.round_seconds:.2g} s\n"
         f"Order:  {order.body.count(b'=')} fields, {len(order.body):,} bytes, signed with "
         f"{' and '.join(orders.ALGORITHMS)}"

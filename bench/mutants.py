@@ -32,18 +32,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 MODULES = {
     **{
-        f"qlmhook.{name}": f"qlmhook/{name}.py"
-        for name in ("facts", "lines", "standing", "purchases", "entitlement", "rules", "terms")
+        f"qlmhook.domain.{name}": f"qlmhook/domain/{name}.py"
+        for name in ("facts", "lines", "restrictions", "purchases", "entitlement", "rules", "terms")
     },
     "qlmhook_avangate.signature": "plugins/qlmhook_avangate/signature.py",
 }
 TESTS = (
     *(
-        f"tests/pure/test_{name}.py"
-        for name in ("terms", "rules", "lines", "standing", "purchases", "entitlement", "taken_back")
+        f"tests/domain/test_{name}.py"
+        for name in ("terms", "rules", "lines", "restrictions", "purchases", "entitlement", "taken_back")
     ),
-    "tests/avangate/test_signature.py",
-    "tests/pure/test_any_facts.py",
+    "tests/plugins/avangate/test_signature.py",
+    "tests/domain/test_any_facts.py",
 )
 """Those of a module's own name are run first, for the first failure ends a run."""
 

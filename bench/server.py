@@ -70,7 +70,7 @@ def qlmhook_server(config: Path, *, workers: int) -> Iterator[Server]:
 @contextmanager
 def bare_server(folder: Path, *, workers: int) -> Iterator[Server]:
     """Run the bare Flask application with the same gunicorn settings."""
-    arguments = ["gunicorn", "--config", "python:qlmhook.gunicorn_conf", "bench.bare:app"]
+    arguments = ["gunicorn", "--config", "python:qlmhook.web.gunicorn.settings", "bench.bare:app"]
     with _running("bare Flask", arguments, folder, workers=workers, config="") as server:
         yield server
 

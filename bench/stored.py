@@ -10,10 +10,11 @@ import click
 import peewee
 
 from bench import orders
-from qlmhook import mappings, models
+from qlmhook.catalog import mappings
 from qlmhook.config import Settings
-from qlmhook.database import Database, current_database
-from qlmhook.service import Service
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
+from qlmhook.storage.database import Database, current_database
 
 _SQLITE = "sqlite:///"
 _POSTGRES_TABLES = "SELECT COUNT(*) FROM pg_catalog.pg_tables WHERE schemaname = ANY (current_schemas(false))"

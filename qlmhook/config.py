@@ -4,17 +4,15 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
-from qlmhook.addresses import mailbox
+from qlmhook.domain.addresses import mailbox
 from qlmhook.errors import ConfigurationError
-from qlmhook.schemas import Texts, explain
+from qlmhook.vendors.settings import AccountSchema, AccountSettings, Texts, explain
 
-PUBLISHED = "published"
 CONFIG_VARIABLE = "QLMHOOK_CONFIG"
 DEFAULT_CONFIG = "qlmhook.toml"
 ENVIRONMENT_PREFIX = "QLMHOOK__"
@@ -36,21 +34,6 @@ class MailSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VendorSettings:
-    """What the core needs to know of an account; `section` is the plugin's part."""
-
-    plugin: str
-    enabled: bool
-    user: str
-    password: str = field(repr=False)
-    sources: list[IPv4Network | IPv6Network | str]
-    test_orders: str
-    revoke_on_refund: bool
-    revoke_on_cancel: bool
-    section: Mapping[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that an operator can set."""
 
@@ -59,7 +42,7 @@ class Settings:
     default_vendor: str
     trusted_proxies: int
     mail: MailSettings
-    vendors: Mapping[str, VendorSettings]
+    vendors: Mapping[str, AccountSettings]
 
 
 def _address(text: str) -> None:
@@ -90,43 +73,13 @@ class _MailSchema(Schema):
     templates = fields.String(load_default="")
 
 
-class _Sources(Texts):
-    """Networks, or the word "published" for those that the shop names."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
-        texts = super()._deserialize(value, attr, data, **options)
-        try:
-            return [text if text == PUBLISHED else ip_network(text) for text in texts]
-        except ValueError as error:
-            raise ValidationError(f"{error}; networks like 192.0.2.0/24 are meant, or {PUBLISHED!r}") from None
-
-
-class _VendorSchema(Schema):
-    class Meta:
-        unknown = EXCLUDE
-
-    plugin = fields.String(load_default="")
-    enabled = fields.Boolean(load_default=True)
-    user = fields.String(load_default="")
-    password = fields.String(load_default="")
-    sources = _Sources(load_default=list)
-    test_orders = fields.String(load_default="issue", validate=validate.OneOf(["issue", "ignore"]))
-    revoke_on_refund = fields.Boolean(load_default=False)
-    revoke_on_cancel = fields.Boolean(load_default=False)
-
-    @post_load(pass_original=True)
-    def _keep_the_plugins_part(self, data: dict[str, Any], original: Any, **_: Any) -> dict[str, Any]:
-        section = {key: value for key, value in original.items() if key not in self.fields}
-        return {**data, "section": section}
-
-
 class _SettingsSchema(Schema):
     database = fields.String(load_default="sqlite:///qlmhook.db", validate=validate.Length(min=1))
     worker = fields.Boolean(load_default=True)
     default_vendor = fields.String(load_default="avangate")
     trusted_proxies = fields.Integer(load_default=0, validate=validate.Range(0, 10))
     mail = fields.Nested(_MailSchema, load_default=lambda: _MailSchema().load({}))
-    vendors = fields.Dict(keys=fields.String(), values=fields.Nested(_VendorSchema), load_default=dict)
+    vendors = fields.Dict(keys=fields.String(), values=fields.Nested(AccountSchema), load_default=dict)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -210,13 +163,13 @@ def _build(data: dict[str, Any], *, folder: Path) -> Settings:
     )
 
 
-def _vendor(name: str, section: dict[str, Any]) -> VendorSettings:
+def _vendor(name: str, section: dict[str, Any]) -> AccountSettings:
     if bool(section["user"]) != bool(section["password"]):
         raise ConfigurationError(f"vendors.{name}: set both user and password, or neither.")
-    return VendorSettings(**{**section, "plugin": section["plugin"] or name})
+    return AccountSettings(**{**section, "plugin": section["plugin"] or name})
 
 
-def _refuse_same_names(vendors: Mapping[str, VendorSettings]) -> None:
+def _refuse_same_names(vendors: Mapping[str, AccountSettings]) -> None:
     lowered = [name.lower() for name in vendors]
     for name in lowered:
         if lowered.count(name) > 1:

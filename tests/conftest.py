@@ -14,12 +14,12 @@ from aiosmtpd.controller import Controller
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from qlmhook import mappings
-from qlmhook.app import create_app
+from qlmhook.catalog import mappings
 from qlmhook.config import CONFIG_VARIABLE, Settings, load_settings
-from qlmhook.service import Service
-from tests.avangate.signer import Fields, form_body, signed
-from tests.engines import ENGINES, VARIABLES, Shelf, empty_database, version
+from qlmhook.services.wiring import Service
+from qlmhook.web.app import create_app
+from tests.plugins.avangate.signer import Fields, form_body, signed
+from tests.support.engines import ENGINES, VARIABLES, Shelf, empty_database, version
 
 MEMORY = Path("/dev/shm")
 

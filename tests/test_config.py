@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from marshmallow import Schema, fields
 
-from qlmhook.config import CONFIG_VARIABLE, MailSettings, Settings, VendorSettings, load_settings
+from qlmhook.config import CONFIG_VARIABLE, MailSettings, Settings, load_settings
 from qlmhook.errors import ConfigurationError
-from qlmhook.schemas import Texts, load_section
+from qlmhook.vendors.settings import AccountSettings, Texts, load_section
 
 Load = Callable[..., Settings]
 
@@ -49,7 +49,7 @@ def test_an_empty_file_gives_the_defaults(load: Load, tmp_path: Path) -> None:
 
 def test_a_vendor_has_defaults_and_its_plugin_is_the_word_in_its_name(load: Load) -> None:
     assert load("[vendors.avangate]").vendors == {
-        "avangate": VendorSettings(
+        "avangate": AccountSettings(
             plugin="avangate",
             enabled=True,
             user="",

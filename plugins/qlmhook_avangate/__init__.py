@@ -1,7 +1,6 @@
 """2Checkout (Verifone, formerly Avangate) for qlmhook."""
 
-from qlmhook.hookspecs import hookimpl
-from qlmhook.vendor import Vendor
+from qlmhook.vendors import Vendor, hookimpl
 from qlmhook_avangate.vendor import Avangate
 
 

@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from qlmhook.errors import DeliveryFailed
-from qlmhook.vendor import Answer
+from qlmhook.vendors import Answer, DeliveryFailed
 from qlmhook_avangate import signature
 from qlmhook_avangate.form import Form
 

@@ -16,8 +16,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from qlmhook.errors import MalformedNotification
-from qlmhook.events import Customer, Event, EventKind, Item, Message
+from qlmhook.vendors import Customer, Event, EventKind, Item, MalformedNotification, Message
 from qlmhook_avangate.form import Form, Offset, WallTime, explain, is_forever, to_utc, wall_time
 
 # Source: 2Checkout, "IPN triggers"; the set is open, so an unknown status is acknowledged and nothing is done.

@@ -12,8 +12,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from qlmhook.errors import MalformedNotification
-from qlmhook.events import Customer, Event, EventKind, Item, Message, Standing
+from qlmhook.vendors import Customer, Event, EventKind, Item, MalformedNotification, Message, Standing
 from qlmhook_avangate.form import Form, Offset, WallTime, explain, is_forever, to_utc
 
 # Source: 2Checkout, "LCN parameters"; spellings differ, so blanks and underscores do not count. The set is

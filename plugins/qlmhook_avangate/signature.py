@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from qlmhook.errors import MalformedNotification, SignatureRejected
-from qlmhook.vendor import Verified
+from qlmhook.vendors import MalformedNotification, SignatureRejected, Verified
 
 SIGNATURE_FIELDS = {
     "SIGNATURE_SHA3_256": "sha3-256",

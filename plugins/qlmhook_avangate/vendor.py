@@ -8,10 +8,21 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from qlmhook.errors import ConfigurationError, MalformedNotification, SignatureRejected, VendorDisabled
-from qlmhook.events import Message
-from qlmhook.schemas import Texts, load_section
-from qlmhook.vendor import Notification, Post, Reply, Vendor, Verified
+from qlmhook.vendors import (
+    ConfigurationError,
+    MalformedNotification,
+    Message,
+    Notification,
+    Outcome,
+    Post,
+    Reply,
+    SignatureRejected,
+    Texts,
+    Vendor,
+    VendorDisabled,
+    Verified,
+    load_section,
+)
 from qlmhook_avangate import idn, ipn, lcn, signature
 from qlmhook_avangate.form import Form, read_form
 from qlmhook_avangate.idn import IdnSettings
@@ -136,11 +147,11 @@ class Avangate(Vendor):
             return ipn.parse(form, self.timezone)
         return lcn.parse(form, self.timezone, notification.received_at)
 
-    def receipt(self, notification: Notification, verified: Verified, now: datetime) -> Reply:
+    def receipt(self, notification: Notification, verified: Verified, outcome: Outcome) -> Reply:
         """Return the read receipt that stops 2Checkout's retries."""
         form = read_form(notification.fields)
         values = ipn.receipt_values(form) if _is_ipn(form) else lcn.receipt_values(form)
-        return Reply(body=signature.receipt(verified, values, now) + "\n")
+        return Reply(body=signature.receipt(verified, values, outcome.at) + "\n")
 
     def confirm(self, notification: Notification, post: Post, now: datetime) -> str:
         """Send the IDN for an IPN's order; raises DeliveryFailed."""

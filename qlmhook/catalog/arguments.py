@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from qlmhook.addresses import address_key
-from qlmhook.keys import LICENSE_MODELS
+from qlmhook.domain.addresses import address_key
+from qlmhook.domain.license_models import LICENSE_MODELS
 
 # Source: QLM spells these differently from page to page.
 ALIASES = {

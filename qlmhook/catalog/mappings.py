@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from qlmhook import models, properties
+from qlmhook.catalog import parser
+from qlmhook.domain.events import Item
+from qlmhook.domain.terms import Terms
 from qlmhook.errors import NotFound, PropertyError
-from qlmhook.events import Item
-from qlmhook.terms import Terms
+from qlmhook.storage import models
 
 
 def property_value(name: str) -> str | None:
@@ -27,7 +28,7 @@ def terms_of(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms
     if text is None:
         raise NotFound(f"There is no property pid_{product_id}.")
     layers = [_first_value(f"{vendor}_pid_{product_id}_{option}", f"pid_{product_id}_{option}") for option in options]
-    return properties.terms_of([text, *filter(None, layers)], property_value)
+    return parser.terms_of([text, *filter(None, layers)], property_value)
 
 
 def usable_terms(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms | None:
@@ -46,7 +47,7 @@ def asks_for_confirmation(vendor: str, item: Item) -> bool:
 
 def terms_sold(source: str) -> Terms | None:
     """Return the terms that something was sold by, from their source; raises PropertyError."""
-    return properties.terms_of([source], property_value)
+    return parser.terms_of([source], property_value)
 
 
 def _first_value(*names: str) -> str | None:
@@ -75,24 +76,24 @@ def concerns(names: Collection[str], vendor: str, product_id: str) -> bool:
     changed = {name.strip().lower() for name in names}
     own = tuple(f"{begin}pid_{product_id}".lower() for begin in ("", f"{vendor}_"))
     parts = [row for row in every() if row.name in own or row.name.startswith(tuple(f"{name}_" for name in own))]
-    return any(row.name in changed or changed & properties.spliced(row.value, property_value) for row in parts)
+    return any(row.name in changed or changed & parser.spliced(row.value, property_value) for row in parts)
 
 
-def recheck(row: models.ServerProperty) -> properties.Checked:
+def recheck(row: models.ServerProperty) -> parser.Checked:
     """Check a stored property once more; raises PropertyError."""
-    return properties.check(row.name, row.value, property_value)
+    return parser.check(row.name, row.value, property_value)
 
 
-def template_names(checked: properties.Checked) -> list[str]:
+def template_names(checked: parser.Checked) -> list[str]:
     """Return the names of the mail templates that a property uses."""
     names = [checked.arguments.get(name, "") for name in ("is_emailtemplate", "is_emailtemplate_renew")]
     return list(filter(None, names))
 
 
-def save(name: str, text: str, *, now: datetime) -> properties.Checked:
+def save(name: str, text: str, *, now: datetime) -> parser.Checked:
     """Check a property and store it; raises PropertyError."""
-    key = properties.checked_name(name)
-    checked = properties.check(key, text, property_value)
+    key = parser.checked_name(name)
+    checked = parser.check(key, text, property_value)
     row = models.ServerProperty.get_or_none(models.ServerProperty.name == key) or models.ServerProperty(name=key)
     row.value, row.updated_at = checked.value, now
     row.save()

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
+from qlmhook.catalog.arguments import ALIASES, VOCABULARY
+from qlmhook.domain.terms import Terms
 from qlmhook.errors import PropertyError
-from qlmhook.terms import Terms
-from qlmhook.vocabulary import ALIASES, VOCABULARY
 
 IGNORE = "ignore"
 """The value of a `pid_…` property that marks a product which gets no license."""

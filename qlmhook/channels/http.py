@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 
 from qlmhook.errors import DeliveryFailed
-from qlmhook.form import FORM
-from qlmhook.vendor import Answer
+from qlmhook.vendors.api import Answer
+from qlmhook.vendors.form import FORM
 
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30

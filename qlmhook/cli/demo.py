@@ -20,12 +20,13 @@ import urllib3
 from aiosmtpd.controller import Controller
 from qlmhook_avangate import simulation
 
-from qlmhook import listing, mappings
+from qlmhook.catalog import mappings
 from qlmhook.cli.idn_server import IdnServer
 from qlmhook.cli.simulate import post
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
 from qlmhook.errors import QlmhookError
-from qlmhook.service import Service
+from qlmhook.reports import listings
+from qlmhook.services.wiring import Service
 
 PATIENCE = 30
 SECRET = "demo-secret-key"  # noqa: S105 (the demonstration's own, thrown away with it)
@@ -84,7 +85,7 @@ def _show(service: Service, sink: _Sink, shop: IdnServer, url: str) -> None:
     post(url, simulation.ipn_fields(order), SECRET, ("sha3-256", "sha256"))
 
     with service.database.reading():
-        [license] = listing.licenses(now=service.clock(), order=order.order_ref)
+        [license] = listings.licenses(now=service.clock(), order=order.order_ref)
     click.echo(f"3. The license      {license['key']}")
     for name in ("status", "license_model", "product_name", "activations", "expires_at"):
         click.echo(f"   {name + ':':<17}{license[name]}")
@@ -106,9 +107,9 @@ def _show(service: Service, sink: _Sink, shop: IdnServer, url: str) -> None:
     click.echo("Done.")
 
 
-def _confirmations(service: Service, state: str) -> list[listing.Row]:
+def _confirmations(service: Service, state: str) -> list[listings.Row]:
     with service.database.reading():
-        return [row for row in listing.outbox_rows(state=state) if row["kind"] == "idn"]
+        return [row for row in listings.outbox_rows(state=state) if row["kind"] == "confirmation"]
 
 
 def _configuration(mail_port: int, shop_port: int) -> str:

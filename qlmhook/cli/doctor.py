@@ -8,14 +8,18 @@ from pathlib import Path
 
 import click
 
-from qlmhook import ledger, listing, mappings, models, outbox
+from qlmhook.catalog import mappings
+from qlmhook.catalog.mappings import template_names
 from qlmhook.cli.opening import open_service
 from qlmhook.config import config_path
-from qlmhook.delivery import ALIVE_FOR
 from qlmhook.errors import DeliveryFailed, PropertyError, QlmhookError
-from qlmhook.mappings import template_names
-from qlmhook.service import Service
-from qlmhook.vendor import key_id
+from qlmhook.inbox import notification_store
+from qlmhook.outbox import queue
+from qlmhook.reports import listings
+from qlmhook.services.deliver import ALIVE_FOR
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
+from qlmhook.vendors.api import key_id
 
 # Source: SQLite, "Write-Ahead Logging", the WAL-reset bug
 SOUND_SQLITE = (3, 51, 3)
@@ -124,8 +128,8 @@ def _mappings(service: Service) -> Iterator[Finding]:
 
 def _work(service: Service) -> Iterator[Finding]:
     with service.database.reading():
-        held = len(ledger.held())
-        dead = len(listing.outbox_rows(state=outbox.DEAD))
+        held = len(notification_store.held())
+        dead = len(listings.outbox_rows(state=queue.DEAD))
         alive = models.Heartbeat.select().where(models.Heartbeat.at > service.clock() - ALIVE_FOR).exists()
     yield not held, f"notifications: {held} held"
     yield not dead, f"outbox: {dead} rows given up"

@@ -6,9 +6,10 @@ from datetime import date
 
 import click
 
-from qlmhook import licenses, listing
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
+from qlmhook.licensing import licenses
+from qlmhook.reports import listings
 
 
 class Day(click.ParamType):  # type: ignore[type-arg]
@@ -33,7 +34,7 @@ def license_() -> None:
 @click.option("--order", default="", metavar="REF", help="Of this order, the first or a renewal.")
 @click.option("--email", default="", metavar="ADDR", help="Of the customer with this address.")
 @click.option("--subscription", default="", metavar="REF", help="Of this subscription.")
-@click.option("--status", default="", type=click.Choice(["", *listing.STATUSES]), help="With this status.")
+@click.option("--status", default="", type=click.Choice(["", *listings.STATUSES]), help="With this status.")
 @click.option("--search", default="", metavar="TEXT", help="With this in key, order, product or customer.")
 @limited
 @as_json
@@ -43,7 +44,7 @@ def list_(
     """List licenses, oldest first."""
     service = open_service()
     with service.database.reading():
-        rows = listing.licenses(
+        rows = listings.licenses(
             now=service.clock(),
             order=order,
             email=email,
@@ -66,8 +67,8 @@ def show(key: str, as_json: bool) -> None:
     service = open_service()
     with service.database.reading():
         license = licenses.find(key)
-        row = listing.license_row(license, service.clock()) | listing.confirmation(license)
-        history = listing.license_history(license)
+        row = listings.license_row(license, service.clock()) | listings.confirmation(license)
+        history = listings.license_history(license)
     if as_json:
         click.echo(json.dumps([{**row, "history": history}], indent=2, ensure_ascii=False))
         return
@@ -113,14 +114,14 @@ def extend(key: str, until: date, why: str) -> None:
 
 
 @license_.command()
-@click.option("--status", default="", type=click.Choice(["", *listing.STATUSES]), help="With this status.")
+@click.option("--status", default="", type=click.Choice(["", *listings.STATUSES]), help="With this status.")
 def export(status: str) -> None:
     """Print all licenses, with their history, as one JSON array."""
     service = open_service()
     with service.database.reading():
-        rows = listing.licenses(now=service.clock(), status=status)
+        rows = listings.licenses(now=service.clock(), status=status)
         for row in rows:
-            row["history"] = listing.license_history(licenses.find(row["key"]))
+            row["history"] = listings.license_history(licenses.find(row["key"]))
     click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
 
 

@@ -2,8 +2,8 @@
 
 import click
 
-from qlmhook import licenses
 from qlmhook.cli.opening import open_service
+from qlmhook.licensing import licenses
 
 
 @click.group()

@@ -4,12 +4,13 @@ import json
 
 import click
 
-from qlmhook import ledger, listing
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
 from qlmhook.cli.replaying import replay_each
 from qlmhook.errors import QlmhookError
-from qlmhook.form import FORM
+from qlmhook.inbox import notification_store
+from qlmhook.reports import listings
+from qlmhook.vendors.form import FORM
 
 
 @click.group()
@@ -18,14 +19,14 @@ def notification() -> None:
 
 
 @notification.command("list")
-@click.option("--state", default="", type=click.Choice(["", *ledger.STATES]), help="In this state.")
+@click.option("--state", default="", type=click.Choice(["", *notification_store.STATES]), help="In this state.")
 @click.option("--order", default="", metavar="REF", help="About this order.")
 @limited
 @as_json
 def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
     """List notifications, oldest first."""
     with open_service().database.reading():
-        rows = listing.notifications(state=state, order=order, limit=limit)
+        rows = listings.notifications(state=state, order=order, limit=limit)
     columns = ["id", "received_at", "vendor", "kind", "order_ref", "order_status", "state", "reason"]
     print_rows(rows, columns, as_json=as_json)
 
@@ -37,10 +38,14 @@ def show(notification_id: int, as_json: bool) -> None:
     """Show a notification with its fields, without its signatures, or with its body if it is no form."""
     service = open_service()
     with service.database.reading():
-        stored = ledger.get(notification_id)
-        row = listing.notification_row(stored)
+        stored = notification_store.get(notification_id)
+        row = listings.notification_row(stored)
         vendor = service.accounts.named(stored.vendor).vendor
-        fields = [[name, value] for name, value in ledger.restore(stored).fields if name not in vendor.signature_fields]
+        fields = [
+            [name, value]
+            for name, value in notification_store.restore(stored).fields
+            if name not in vendor.signature_fields
+        ]
         body = None if stored.content_type == FORM else bytes(stored.body).decode("utf-8", "replace")
     if as_json:
         click.echo(json.dumps([{**row, "fields": fields, "body": body}], indent=2, ensure_ascii=False))
@@ -85,8 +90,8 @@ def dismiss(notification_id: int, why: str) -> None:
     """Close a held notification without applying it: you have done by hand what there was to do."""
     service = open_service()
     with service.database.transaction():
-        row = ledger.get(notification_id)
+        row = notification_store.get(notification_id)
         if row.state != "held":
             raise QlmhookError(f"Notification {notification_id} is not held; it is {row.state}.")
-        ledger.dismiss(row, why, service.clock())
+        notification_store.dismiss(row, why, service.clock())
     click.echo(f"Dismissed {notification_id}.")

@@ -3,7 +3,7 @@
 import click
 
 from qlmhook.config import load_settings
-from qlmhook.service import Service
+from qlmhook.services.wiring import Service
 
 
 def open_service() -> Service:

@@ -2,9 +2,10 @@
 
 import click
 
-from qlmhook import listing, outbox
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_rows
+from qlmhook.outbox import queue
+from qlmhook.reports import listings
 
 
 @click.group("outbox")
@@ -13,14 +14,14 @@ def outbox_() -> None:
 
 
 @outbox_.command("list")
-@click.option("--state", default="", type=click.Choice(["", *outbox.STATES]), help="In this state.")
+@click.option("--state", default="", type=click.Choice(["", *queue.STATES]), help="In this state.")
 @click.option("--order", default="", metavar="REF", help="About this order.")
 @limited
 @as_json
 def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
     """List the outbox, oldest first."""
     with open_service().database.reading():
-        rows = listing.outbox_rows(state=state, order=order, limit=limit)
+        rows = listings.outbox_rows(state=state, order=order, limit=limit)
     columns = ["id", "kind", "state", "attempts", "due_at", "order_ref", "to", "subject", "answer", "last_error"]
     print_rows(rows, columns, as_json=as_json)
 
@@ -32,7 +33,7 @@ def retry(row_ids: tuple[int, ...]) -> None:
     service = open_service()
     with service.database.transaction():
         for row_id in row_ids:
-            outbox.retry(row_id, service.clock())
+            queue.retry(row_id, service.clock())
     click.echo(f"Due again: {', '.join(map(str, row_ids))}. `qlmhook outbox run` sends what is due at once.")
 
 

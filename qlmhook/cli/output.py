@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from qlmhook.listing import Row
+from qlmhook.reports.listings import Row
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON array and nothing else.")
 limited = click.option("--limit", type=click.IntRange(1), help="Print at most so many.")

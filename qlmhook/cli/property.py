@@ -6,13 +6,13 @@ from typing import TextIO
 
 import click
 
-from qlmhook import mappings, properties
+from qlmhook.catalog import mappings, parser
+from qlmhook.catalog.arguments import VOCABULARY
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_rows, progress
 from qlmhook.cli.replaying import apply_held
 from qlmhook.errors import NotFound, PropertyError
-from qlmhook.service import Service
-from qlmhook.vocabulary import VOCABULARY
+from qlmhook.services.wiring import Service
 
 
 @click.group("property")
@@ -95,7 +95,7 @@ def import_(file: TextIO) -> None:
         raise PropertyError(f'{file.name} must hold one JSON object {{"name": "value", …}}.')
     service = open_service()
     # those that others splice in, or are laid over, come first
-    names = sorted(entries, key=lambda name: (properties.is_mapping(name), len(name)))
+    names = sorted(entries, key=lambda name: (parser.is_mapping(name), len(name)))
     with service.database.transaction(), progress(len(names), "Storing") as step:
         for name in names:
             try:
@@ -119,11 +119,11 @@ def export(path: Path | None) -> None:
         click.echo(text)
 
 
-def _explain(name: str, checked: properties.Checked) -> None:
-    if checked.value == properties.IGNORE:
+def _explain(name: str, checked: parser.Checked) -> None:
+    if checked.value == parser.IGNORE:
         click.echo(f"Stored {name}: this product gets no license.")
         return
-    if not properties.is_mapping(name):
+    if not parser.is_mapping(name):
         click.echo(f"Stored {name}: arguments that other properties can add with is_args={name}.")
         return
     click.echo(f"Stored {name}:")
@@ -134,7 +134,7 @@ def _explain(name: str, checked: properties.Checked) -> None:
         click.echo("  No mail will be sent: is_emailtemplate is not given.")
 
 
-def _missing_templates(service: Service, checked: properties.Checked) -> list[str]:
+def _missing_templates(service: Service, checked: parser.Checked) -> list[str]:
     return [
         f"There is no mail template {name!r} yet; the mail waits until there is."
         for name in mappings.template_names(checked)

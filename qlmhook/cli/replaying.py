@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import click
 
-from qlmhook import ledger, models
 from qlmhook.cli.output import progress
 from qlmhook.errors import QlmhookError
-from qlmhook.service import Service
+from qlmhook.inbox import notification_store
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def replay_each(service: Service, ids: Collection[int], label: str) -> Replayed:
 def apply_held(service: Service, ids: Collection[int]) -> None:
     """Apply these of the held notifications, and say what came of it and how many are held still."""
     with service.database.reading():
-        count = len(ledger.held())
+        count = len(notification_store.held())
     if not count:
         return
     replayed = replay_each(service, ids, "Applying what was held")

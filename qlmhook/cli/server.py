@@ -12,8 +12,8 @@ from qlmhook.cli.binding import checked_bind, refuse_taken
 from qlmhook.cli.opening import open_service
 from qlmhook.config import CONFIG_VARIABLE, DEFAULT_CONFIG, load_settings
 from qlmhook.errors import ConfigurationError
-from qlmhook.service import Service
-from qlmhook.worker import Worker
+from qlmhook.services.wiring import Service
+from qlmhook.services.worker import Worker
 
 TEMPLATE = """\
 # Settings of qlmhook; docs/settings.md explains each. QLMHOOK__MAIL__HOST=... in the environment overrides
@@ -95,8 +95,8 @@ def serve(bind: str, workers: int) -> None:
     """Serve under gunicorn, the outbox worker included."""
     open_service().database.close()
     refuse_taken(bind)
-    arguments = ["--config", "python:qlmhook.gunicorn_conf", "--bind", bind, "--workers", str(workers)]
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments, "qlmhook.app:create_app()"])  # noqa: S606
+    arguments = ["--config", "python:qlmhook.web.gunicorn.settings", "--bind", bind, "--workers", str(workers)]
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments, "qlmhook.web.app:create_app()"])  # noqa: S606
 
 
 @click.command()

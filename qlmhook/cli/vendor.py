@@ -4,10 +4,12 @@ import getpass
 
 import click
 
-from qlmhook import keys, ledger, listing
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_rows
 from qlmhook.cli.replaying import apply_held
+from qlmhook.inbox import notification_store
+from qlmhook.licensing import keys
+from qlmhook.reports import listings
 
 
 @click.group()
@@ -22,7 +24,7 @@ def list_(limit: int | None, as_json: bool) -> None:
     """List the accounts, those that are configured no more last."""
     service = open_service()
     with service.database.reading():
-        rows = listing.vendors(service.accounts)[:limit]
+        rows = listings.vendors(service.accounts)[:limit]
     columns = ["name", "plugin", "enabled", "configured", "notifications", "licenses"]
     print_rows(rows, columns, as_json=as_json)
 
@@ -45,5 +47,5 @@ def rename(old: str, new: str) -> None:
         gone, stays = keys.grouped(double.gone.key), keys.grouped(double.stays.key)
         click.echo(f"Order {double.gone.order_ref} got a second license: {gone} is revoked, {stays} stays.")
     with service.database.reading():
-        held = ledger.held_of(name)
+        held = notification_store.held_of(name)
     apply_held(service, held)

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from qlmhook import purchases, standing
-from qlmhook.addresses import address_key
+from qlmhook.domain import purchases, restrictions
+from qlmhook.domain.addresses import address_key
+from qlmhook.domain.events import Customer, EventKind
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.purchases import Circumstances, Extension, Place, Purchase, Undoing
+from qlmhook.domain.restrictions import Bar
+from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.errors import Held
-from qlmhook.events import Customer, EventKind
-from qlmhook.facts import Fact
-from qlmhook.purchases import Circumstances, Extension, Place, Purchase, Undoing
-from qlmhook.standing import Bar
-from qlmhook.terms import FOREVER, Terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     facts = sorted(_without_dismissed(facts, circumstances.fulfilled), key=lambda fact: fact.age)
     undone = purchases.undone(facts, circumstances)
     waiting = list(_what_waits(facts, undone))
-    subscription = standing.newest(facts, EventKind.SUBSCRIPTION)
+    subscription = restrictions.newest(facts, EventKind.SUBSCRIPTION)
     bought, holds = purchases.of(facts, undone, circumstances)
     every = []
     for purchase in bought:
@@ -107,9 +107,9 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
         every=tuple(every),
         grants=tuple(_grant(unit, every, subscription, circumstances, gone) for unit in units),
         customer=_customer(facts),
-        suspended=tuple(standing.open_disputes(facts) + standing.stops_and_pauses(current)),
-        ended_at=standing.ended_at(current),
-        grace_days=standing.grace_days(current),
+        suspended=tuple(restrictions.open_disputes(facts) + restrictions.stops_and_pauses(current)),
+        ended_at=restrictions.ended_at(current),
+        grace_days=restrictions.grace_days(current),
     )
     return entitlement, waiting + holds
 
@@ -146,7 +146,7 @@ def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Held]:
             hold = Held(reason, subject=f"order {order_ref}")
             hold.order_ref = order_ref
             yield hold
-    subscription = standing.newest(facts, EventKind.SUBSCRIPTION)
+    subscription = restrictions.newest(facts, EventKind.SUBSCRIPTION)
     if subscription is not None and subscription.item is not None and not over and not reviews:
         ref = subscription.item.subscription_ref
         yield Held(
@@ -202,7 +202,7 @@ def _told_end(
 
     If a purchase was undone afterwards, its part of that end went with it.
     """
-    told = standing.subscription_end(subscription)
+    told = restrictions.subscription_end(subscription)
     if told is None or subscription is None:
         return told
     if not any(undoing.cause.age > subscription.age for undoing in gone):
@@ -239,7 +239,9 @@ def _end(purchase: Purchase, previous: datetime | None, zone: tzinfo) -> datetim
 def _without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) -> Held | None:
     """A subscription or trial that nobody says the end of is never issued without one."""
     known = (
-        purchase.expires_at or purchase.terms.end(purchase.placed_at, zone) or standing.subscription_end(subscription)
+        purchase.expires_at
+        or purchase.terms.end(purchase.placed_at, zone)
+        or restrictions.subscription_end(subscription)
     )
     if known is not None or not purchase.terms.license_model.startswith(("subscription", "trial")):
         return None
@@ -265,5 +267,5 @@ def _maintenance(purchase: Purchase, previous: datetime | None, end: datetime | 
 
 def _customer(facts: list[Fact]) -> Customer:
     """Return the customer who was named last with an address that can be mailed to, else the last one."""
-    named = standing.namings(facts, lambda customer: address_key(customer.email))
+    named = restrictions.namings(facts, lambda customer: address_key(customer.email))
     return next((customer for customer in reversed(named) if address_key(customer.email)), named[-1])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -26,9 +27,11 @@ class EventKind(StrEnum):
     """The dispute ended for the customer, or was accepted."""
     SUBSCRIPTION = "subscription"
     """How a subscription stands, whatever its orders."""
+    CUSTOMER = "customer"
+    """Who a customer is whom orders name by a reference alone."""
 
 
-NAMING_CUSTOMERS = (EventKind.PAID, EventKind.SUBSCRIPTION)
+NAMING_CUSTOMERS = (EventKind.PAID, EventKind.SUBSCRIPTION, EventKind.CUSTOMER)
 """The events whose customer is the license's: that of a refund may be a bank's clerk."""
 
 
@@ -55,19 +58,26 @@ class Item:
     """One line of an order, or a subscription.
 
     `line` names the line within its order, the same in every message about that order; of a subscription it is
-    the reference. `undone_quantity` is how many units an event that takes money back is about, None for all.
+    the reference. A product that has several ids, such as a price's and its product's, has the most specific one as
+    `product_id` and the others, the more specific first, as `general_ids`. A subscription that is one of several
+    under one reference of the vendor's has that as `group_ref`. `undone_quantity` is how many units an event that
+    takes money back is about, None for all. `amount` is what was paid for the line, in `currency` (ISO 4217).
     `problem` is a sentence when the vendor's data for this line cannot be understood: the line is held with it.
     """
 
     line: str
     product_id: str
+    general_ids: tuple[str, ...] = ()
     product_name: str = ""
     quantity: int = 1
     subscription_ref: str = ""
+    group_ref: str = ""
     expires_at: datetime | None = None
     lifetime: bool = False
     options: tuple[str, ...] = ()
     undone_quantity: int | None = None
+    amount: Decimal | None = None
+    currency: str = ""
     problem: str = ""
 
 
@@ -76,7 +86,9 @@ class Standing:
     """How the vendor says that a subscription stands; its end is the item's.
 
     `stopped` and `paused` take the use away until the vendor says otherwise, a pause only between its dates;
-    `expired` says that it has ended whatever the date; for `grace_days` beyond the end the use goes on.
+    `expired` says that it has ended whatever the date, `final` that it has and nothing brings it back; for
+    `grace_days` beyond the end the use goes on. `replaces`: the item's product and quantity are what the subscription
+    has from now on, without an order that says so.
     """
 
     stopped: bool = False
@@ -84,7 +96,9 @@ class Standing:
     paused_from: datetime | None = None
     paused_until: datetime | None = None
     expired: bool = False
+    final: bool = False
     grace_days: int = 0
+    replaces: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,22 +107,32 @@ class Event:
 
     `at` is when the vendor made the message, `placed_at` when the customer bought, `paid_at` when the customer paid:
     the same in every message about a payment, for a payment is news once. All are aware. `sequence` tells which of
-    two messages of one second the vendor made later. Without items an event about money is about the whole order.
-    `detail` tells two refunds of the same lines apart, such as by their amounts.
+    two messages of one second the vendor made later.
+
+    `also_known_as` are further names under which the vendor speaks of the same order. `whole_order` says that an event
+    without items is about all lines of its order, whatever they are. `customer_ref` is the vendor's name for a
+    customer whom another message, an event CUSTOMER, describes. `case_ref` names a dispute where an order can have
+    several. `detail` tells two refunds of the same lines apart, such as by their amounts. `unclear` is a sentence when
+    a person must look at what happened to this order: the event is held with it and does nothing.
     """
 
     kind: EventKind
     order_ref: str
+    also_known_as: tuple[str, ...] = ()
     at: datetime
     placed_at: datetime
     paid_at: datetime | None = None
     sequence: int = 0
     test: bool = False
     customer: Customer = Customer()
+    customer_ref: str = ""
     items: tuple[Item, ...] = ()
+    whole_order: bool = False
     standing: Standing | None = None
+    case_ref: str = ""
     reason: str = ""
     detail: str = ""
+    unclear: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +140,8 @@ class Message:
     """A notification as its vendor plugin understood it.
 
     Without events there is nothing to do, and `note` says why; `unclear` is a sentence when a person must look.
+    `incomplete` is a sentence when the message names only what the shop must be asked for: the core lets the plugin
+    ask (`Vendor.enrich`) and has the notification parsed again, with the answer.
     `merchant` is the vendor's name for the account, if the notification tells: it never changes under one key.
     """
 
@@ -127,3 +153,4 @@ class Message:
     events: tuple[Event, ...] = ()
     note: str = ""
     unclear: str = ""
+    incomplete: str = ""

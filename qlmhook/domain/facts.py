@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from qlmhook.events import Event, EventKind, Item
+from qlmhook.domain.events import Event, EventKind, Item
 
 _RANKS = {kind: rank for rank, kind in enumerate(EventKind)}
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from qlmhook.events import EventKind, Item
-from qlmhook.facts import Fact
+from qlmhook.domain.events import EventKind, Item
+from qlmhook.domain.facts import Fact
 
 
 @dataclass(frozen=True, kw_only=True)

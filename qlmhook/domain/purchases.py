@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 
-from qlmhook import standing
+from qlmhook.domain import restrictions
+from qlmhook.domain.events import EventKind, Item
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.rules import Effect, Policy, effect_of
+from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.errors import Held
-from qlmhook.events import EventKind, Item
-from qlmhook.facts import Fact
-from qlmhook.rules import Effect, Policy, effect_of
-from qlmhook.terms import FOREVER, Terms
 
 MAX_QUANTITY = 10_000
 MAX_KEYS = 1_000
@@ -154,7 +154,7 @@ def undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, tuple
     own order back.
     """
     found: dict[Place, dict[tuple[EventKind, int | None], Undoing]] = {}
-    lost = {dispute.order_ref: dispute for dispute in standing.disputes(facts) if dispute.is_lost}
+    lost = {dispute.order_ref: dispute for dispute in restrictions.disputes(facts) if dispute.is_lost}
     for fact in facts:
         if fact.item is None:
             continue

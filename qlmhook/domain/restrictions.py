@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from qlmhook.events import Customer, Event, EventKind, Item
-from qlmhook.facts import Fact
-from qlmhook.terms import FOREVER
+from qlmhook.domain.events import Customer, Event, EventKind, Item
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.terms import FOREVER
 
 
 @dataclass(frozen=True, kw_only=True)

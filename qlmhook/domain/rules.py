@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from qlmhook.events import EventKind
+from qlmhook.domain.events import EventKind
 
 
 class Effect(Enum):
@@ -31,6 +31,7 @@ class Effect(Enum):
         "The license follows the subscription: its end, stopped, paused, past due, its customer. The newest "
         "message counts; a purchase placed later counts beside it."
     )
+    NAMES = "The licenses of orders that name this customer by reference are the customer's, and their mails go out."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ RULES: Mapping[EventKind, Rule] = {
     EventKind.CHARGEBACK_WON: Rule(effect=Effect.RESTORES),
     EventKind.CHARGEBACK_LOST: Rule(effect=Effect.LOSES),
     EventKind.SUBSCRIPTION: Rule(effect=Effect.FOLLOWS),
+    EventKind.CUSTOMER: Rule(effect=Effect.NAMES),
 }
 
 

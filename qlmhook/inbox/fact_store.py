@@ -12,11 +12,15 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from qlmhook import lines, models
-from qlmhook.addresses import address_key
-from qlmhook.events import NAMING_CUSTOMERS, Customer, Event, EventKind, Item, Standing
-from qlmhook.facts import Fact
-from qlmhook.lines import Subject
+from qlmhook.domain import lines
+from qlmhook.domain.addresses import address_key
+from qlmhook.domain.events import NAMING_CUSTOMERS, Customer, Event, EventKind, Item, Standing
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.lines import Subject
+from qlmhook.storage import models
+
+FORM = 2
+"""The version of the form in which a fact's data is stored."""
 
 _IDENTITY: Mapping[str, frozenset[str]] = {
     "event": frozenset(
@@ -54,10 +58,13 @@ def _row(notification: models.Notification, vendor: str, event: Event, learned_a
         "order_ref": event.order_ref,
         "line": item.line if item else "",
         "subscription_ref": item.subscription_ref if item else "",
+        "group_ref": item.group_ref if item else "",
+        "customer_ref": event.customer_ref,
         "email": address_key(event.customer.email),
         "kind": event.kind.value,
         "at": event.at,
         "learned_at": learned_at,
+        "form": FORM,
         "data": data,
         "digest": digest_of(vendor, data),
     }

@@ -5,12 +5,12 @@ import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from qlmhook import models
+from qlmhook.domain.events import Message
 from qlmhook.errors import Held, NotFound, SignatureRejected
-from qlmhook.events import Message
-from qlmhook.form import FORM, parse_form
-from qlmhook.registry import Account
-from qlmhook.vendor import Notification, Vendor, Verified
+from qlmhook.storage import models
+from qlmhook.vendors.accounts import Account
+from qlmhook.vendors.api import Notification, Vendor, Verified
+from qlmhook.vendors.form import FORM, parse_form
 
 STATES = ("done", "ignored", "held")
 

@@ -3,8 +3,8 @@
 import threading
 from collections import Counter
 
-from qlmhook import models
-from qlmhook.database import Database
+from qlmhook.storage import models
+from qlmhook.storage.database import Database
 
 
 class Refusals:

@@ -3,17 +3,19 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from qlmhook import mappings, models, overrides
-from qlmhook.entitlement import Entitlement, derive
+from qlmhook.catalog import mappings
+from qlmhook.domain.entitlement import Entitlement, derive
+from qlmhook.domain.events import EventKind, Item
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.lines import Subject
+from qlmhook.domain.purchases import Circumstances, Place
+from qlmhook.domain.rules import Policy
+from qlmhook.domain.terms import Terms
 from qlmhook.errors import Held, NotFound, PropertyError
-from qlmhook.events import EventKind, Item
-from qlmhook.facts import Fact
-from qlmhook.lines import Subject
-from qlmhook.overrides import Decisions
-from qlmhook.purchases import Circumstances, Place
-from qlmhook.registry import Account
-from qlmhook.rules import Policy
-from qlmhook.terms import Terms
+from qlmhook.licensing import overrides
+from qlmhook.licensing.overrides import Decisions
+from qlmhook.storage import models
+from qlmhook.vendors.accounts import Account
 
 Facts = Mapping[Subject, list[Fact]]
 

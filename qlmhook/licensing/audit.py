@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from qlmhook import models
+from qlmhook.storage import models
 
 Columns = dict[str, Any]
 

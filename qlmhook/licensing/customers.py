@@ -3,9 +3,11 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from qlmhook import history, models, standing
-from qlmhook.addresses import address_key
-from qlmhook.events import Customer, Event
+from qlmhook.domain import restrictions
+from qlmhook.domain.addresses import address_key
+from qlmhook.domain.events import Customer, Event
+from qlmhook.inbox import fact_store
+from qlmhook.storage import models
 
 
 def save(event: Event) -> None:
@@ -24,7 +26,7 @@ def save(event: Event) -> None:
     said = {name: value for name, value in asdict(event.customer).items() if value}
     if all(getattr(row, name) == value for name, value in said.items()):
         return
-    columns = {**_columns(standing.namings(history.of_customer(key))), "told_at": max(event.at, row.told_at)}
+    columns = {**_columns(restrictions.namings(fact_store.of_customer(key))), "told_at": max(event.at, row.told_at)}
     models.Customer.update(columns).where(models.Customer.id == row.id).execute()
 
 

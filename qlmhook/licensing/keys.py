@@ -7,18 +7,7 @@ the base length of QLM's keys. QLM's own encoding is proprietary; these keys onl
 import re
 import secrets
 
-# Source: QLM, "QLM License Models": the first letter of an activation key of engine version 6.
-LICENSE_MODELS = {
-    "permanent": "A",
-    "permanent_floating": "K",
-    "permanent_cloud": "R",
-    "trial": "B",
-    "trial_floating": "L",
-    "trial_cloud": "S",
-    "subscription": "F",
-    "subscription_floating": "M",
-    "subscription_cloud": "T",
-}
+from qlmhook.domain.license_models import LICENSE_MODELS
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: without I, L, O and U, which are misread or misheard."""

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from qlmhook import audit, keys, models, overrides
-from qlmhook.assessment import Matter
-from qlmhook.audit import Cause, Change, Columns
-from qlmhook.entitlement import Entitlement, Grant
+from qlmhook.domain.entitlement import Entitlement, Grant
+from qlmhook.domain.purchases import Place, Purchase
+from qlmhook.domain.terms import FOREVER
 from qlmhook.errors import NotFound
-from qlmhook.purchases import Place, Purchase
-from qlmhook.terms import FOREVER
+from qlmhook.licensing import audit, keys, overrides
+from qlmhook.licensing.assessment import Matter
+from qlmhook.licensing.audit import Cause, Change, Columns
+from qlmhook.storage import models
 
 
 def reconcile(matter: Matter, customer: models.Customer | None, cause: Cause) -> list[models.License]:

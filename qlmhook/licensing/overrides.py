@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from qlmhook import models
-from qlmhook.entitlement import Entitlement, Grant
-from qlmhook.purchases import Extension
-from qlmhook.standing import Bar
+from qlmhook.domain.entitlement import Entitlement, Grant
+from qlmhook.domain.purchases import Extension
+from qlmhook.domain.restrictions import Bar
+from qlmhook.storage import models
 
 Decisions = Mapping[int, Sequence[models.Decision]]
 """The decisions about licenses by the license's id, oldest first."""

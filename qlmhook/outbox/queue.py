@@ -7,12 +7,13 @@ at all.
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from qlmhook import models
 from qlmhook.errors import NotFound, QlmhookError
+from qlmhook.storage import models
 
 LEASE = timedelta(minutes=5)
 """Longer than any delivery takes, so that no row is in two hands."""
@@ -21,12 +22,21 @@ FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=7)
 
+
+class Kind(StrEnum):
+    """What a row carries out."""
+
+    MAIL = "mail"
+    CONFIRMATION = "confirmation"
+    ALERT = "alert"
+
+
 DEAD = "dead"
 STATES = ("due", "leased", "done", DEAD)
 
 
 def add(
-    kind: str,
+    kind: Kind,
     payload: Mapping[str, Any],
     *,
     now: datetime,
@@ -47,6 +57,13 @@ def add(
         created_at=now,
         due_at=now,
     )
+
+
+def of_orders(kind: Kind, vendor: str, order_refs: Collection[str]) -> list[models.Outbox]:
+    """Return the rows of a kind that are about these orders, oldest first."""
+    table = models.Outbox
+    rows = table.select().where(table.kind == kind, table.vendor == vendor, table.order_ref.in_(list(order_refs)))
+    return list(rows.order_by(table.id))
 
 
 def payload_of(row: models.Outbox) -> dict[str, Any]:

@@ -9,8 +9,13 @@ from typing import Any
 
 import peewee
 
-from qlmhook import confirmations, events, history, keys, ledger, models, outbox
-from qlmhook.registry import Accounts
+from qlmhook.domain import events
+from qlmhook.inbox import fact_store, notification_store
+from qlmhook.licensing import keys
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.storage import models
+from qlmhook.vendors.accounts import Accounts
 
 STATUSES = ("active", "expired", "suspended", "revoked")
 
@@ -56,7 +61,7 @@ def _of_order(order_ref: str) -> set[int]:
 
     Each step names the vendors too, for that is what the indexes begin with.
     """
-    vendors, table, fact = ledger.known_vendors(), models.License, models.Fact
+    vendors, table, fact = notification_store.known_vendors(), models.License, models.Fact
     told = fact.select(fact.vendor, fact.subscription_ref).where(
         fact.vendor.in_(vendors), fact.order_ref == order_ref, fact.subscription_ref != ""
     )
@@ -109,7 +114,9 @@ def license_row(license: models.License, now: datetime) -> Row:
 
 def confirmation(license: models.License) -> Row:
     """Return whether the shop was told that the license's orders are fulfilled, above all the newest."""
-    about = history.about(license.vendor, order_refs=[license.order_ref], subscription_refs=[license.subscription_ref])
+    about = fact_store.about(
+        license.vendor, order_refs=[license.order_ref], subscription_refs=[license.subscription_ref]
+    )
     orders = {
         fact.event.order_ref
         for subject, facts in about.items()
@@ -117,7 +124,7 @@ def confirmation(license: models.License) -> Row:
         and (license.subscription_ref or (subject.order_ref, subject.line) == (license.order_ref, license.line))
         for fact in facts
     }
-    rows = confirmations.of_orders(license.vendor, orders | {license.order_ref})
+    rows = queue.of_orders(Kind.CONFIRMATION, license.vendor, orders | {license.order_ref})
     newest = rows[-1] if rows else None
     return {
         "confirmation": newest.state if newest else "",
@@ -187,7 +194,7 @@ def outbox_rows(*, state: str = "", order: str = "", limit: int | None = None) -
 
 def outbox_row(row: models.Outbox) -> Row:
     """Return one row of the outbox as the public interface names its fields."""
-    assert row.state in outbox.STATES
+    assert row.state in queue.STATES
     return {
         "id": row.id,
         "kind": row.kind,

@@ -4,16 +4,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from qlmhook import confirmations, customers, history, keys, ledger, licenses, listing, mappings, models, standing
-from qlmhook.assessment import Facts, Matter, assess, policy_of
-from qlmhook.audit import Cause
+from qlmhook.catalog import mappings
+from qlmhook.channels.confirmation import plan as confirmation_plan
+from qlmhook.channels.mail.plan import Mailing
+from qlmhook.domain import restrictions
+from qlmhook.domain.events import NAMING_CUSTOMERS, Event, EventKind, Message
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.rules import Effect, effect_of
 from qlmhook.errors import Held, MalformedNotification
-from qlmhook.events import NAMING_CUSTOMERS, Event, EventKind, Message
-from qlmhook.facts import Fact
-from qlmhook.mailing import Mailing
-from qlmhook.reading import read
-from qlmhook.registry import Account
-from qlmhook.rules import Effect, effect_of
+from qlmhook.inbox import fact_store, notification_store
+from qlmhook.licensing import customers, keys, licenses
+from qlmhook.licensing.assessment import Facts, Matter, assess, policy_of
+from qlmhook.licensing.audit import Cause
+from qlmhook.reports import listings
+from qlmhook.services.reading import read
+from qlmhook.storage import models
+from qlmhook.vendors.accounts import Account
 
 _TAKEN_BACK = (EventKind.CANCELED, EventKind.REVERSED, EventKind.REFUNDED)
 
@@ -44,11 +50,11 @@ class Fulfillment:
         orders = {order_ref for one in settled for order_ref in one.matter.orders}
         references = {one.matter.subject.subscription_ref for one in settled} - {""}
         still = {hold.subject for one in settled for hold in one.matter.holds}
-        held = ledger.held_with(row, order_refs=orders, subscription_refs=references)
+        held = notification_store.held_with(row, order_refs=orders, subscription_refs=references)
         freed = [notification_id for notification_id, subjects in held.items() if not subjects <= still]
-        told = history.count_told(freed)
+        told = fact_store.count_told(freed)
         for notification_id in freed:
-            other = ledger.get(notification_id)
+            other = notification_store.get(notification_id)
             facts = {fact.arrival: fact for one in settled for fact in one.matter.facts if fact.told_by == other.id}
             if facts and len(facts) == told[other.id]:  # all that it told is settled just now
                 concerned = [one for one in settled if any(fact.told_by == other.id for fact in one.matter.facts)]
@@ -59,11 +65,11 @@ class Fulfillment:
     def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
         """Apply a stored notification once more, as its plugin understands it today."""
         try:
-            message = read(account.vendor, ledger.restore(row))
+            message = read(account.vendor, notification_store.restore(row))
         except MalformedNotification as error:
             self.hold(account, row, str(error), now=now)
             return
-        ledger.describe(row, message)
+        notification_store.describe(row, message)
         self._apply_one(account, row, message, now)
 
     def hold(self, account: Account, row: models.Notification, reason: str, *, now: datetime) -> None:
@@ -103,7 +109,7 @@ class Fulfillment:
             self._tell_of_barred(entitled.last.order_ref, renewed, cause.at)
         self._tell_of_retired(matter, cause.at)
         for order_ref in to_confirm & {purchase.order_ref for purchase in new}:
-            confirmations.plan(account.name, order_ref, matter.told_payment(order_ref), now=cause.at)
+            confirmation_plan.plan(account.name, order_ref, matter.told_payment(order_ref), now=cause.at)
         return Settled(matter=matter, done=bool(current), to_confirm=to_confirm)
 
     def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> list[Settled]:
@@ -114,11 +120,11 @@ class Fulfillment:
             note = f"{note} A test order is left out: the setting test_orders is ignore.".lstrip()
         news = []
         for event in events:
-            if history.record(row, account.name, event):
+            if fact_store.record(row, account.name, event):
                 news.append(event)
             if event.kind in NAMING_CUSTOMERS:
                 customers.save(event)
-        about = history.about(
+        about = fact_store.about(
             account.name,
             order_refs={event.order_ref for event in events},
             subscription_refs={item.subscription_ref for event in events for item in event.items},
@@ -150,7 +156,7 @@ class Fulfillment:
         done = any(one.done for one in settled)
         paid = {event.order_ref for event in events if event.kind is EventKind.PAID}
         for order_ref in sorted(paid & {order_ref for one in settled for order_ref in one.to_confirm}):
-            confirmations.plan(account.name, order_ref, row.id, now=now)
+            confirmation_plan.plan(account.name, order_ref, row.id, now=now)
         if events and not done and any(one.matter.holds for one in settled) and not holds:
             note = f"{note} Its order is held: this counts when that is applied.".lstrip()
         elif events and not done:
@@ -165,9 +171,9 @@ class Fulfillment:
         if event.kind is EventKind.PAID and not any(one.pays_for(event.order_ref) for one in settled):
             self._tell_of_idle_payment(account, event, facts, now)
         before_payment = event.kind in (EventKind.CANCELED, EventKind.REVERSED)
-        if before_payment and not history.is_paid(account.name, event.order_ref):
+        if before_payment and not fact_store.is_paid(account.name, event.order_ref):
             return  # a cart that was left is no news
-        if standing.is_repeat(event, history.of_order(account.name, event.order_ref)):
+        if restrictions.is_repeat(event, fact_store.of_order(account.name, event.order_ref)):
             return
         if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.LOSES):
             self._tell_of(account, event, now)
@@ -175,13 +181,13 @@ class Fulfillment:
     def _tell_of(self, account: Account, event: Event, now: datetime) -> None:
         self._mailing.alert(
             subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
-            text=f"{effect_of(event.kind, policy_of(account)).value} See `{listing.where_to_look(event.order_ref)}`.",
+            text=f"{effect_of(event.kind, policy_of(account)).value} See `{listings.where_to_look(event.order_ref)}`.",
             now=now,
         )
 
     def _tell_of_idle_payment(self, account: Account, event: Event, facts: Sequence[Fact], now: datetime) -> None:
         """What was taken back or dismissed is not issued; that it is paid is for a person."""
-        order_ref, where = event.order_ref, listing.where_to_look(event.order_ref)
+        order_ref, where = event.order_ref, listings.where_to_look(event.order_ref)
         back = [fact for fact in facts if fact.event.kind in _TAKEN_BACK]
         closed = [fact.told_by for fact in facts if fact.dismissed and fact.event.kind is EventKind.PAID]
         if closed:
@@ -235,8 +241,8 @@ class Fulfillment:
         holds: list[Held],
         now: datetime,
     ) -> None:
-        unheard = ledger.conclude(row, done=done, note=note, holds=holds, now=now)
-        confirmations.nudge(account.name, row.order_ref, now)
+        unheard = notification_store.conclude(row, done=done, note=note, holds=holds, now=now)
+        confirmation_plan.nudge(account.name, row.order_ref, now)
         for hold in holds:
             if hold.alert and hold.subject in unheard:
                 unheard.remove(hold.subject)

@@ -2,14 +2,16 @@
 
 from datetime import date, datetime
 
-from qlmhook import history, licenses, models
-from qlmhook.audit import Cause
-from qlmhook.database import Database
+from qlmhook.domain.terms import end_of_day
 from qlmhook.errors import QlmhookError
-from qlmhook.fulfillment import Fulfillment
-from qlmhook.intake import Clock
-from qlmhook.registry import Accounts
-from qlmhook.terms import end_of_day
+from qlmhook.inbox import fact_store
+from qlmhook.licensing import licenses
+from qlmhook.licensing.audit import Cause
+from qlmhook.services.apply import Fulfillment
+from qlmhook.services.receive import Clock
+from qlmhook.storage import models
+from qlmhook.storage.database import Database
+from qlmhook.vendors.accounts import Accounts
 
 LONGEST_EXTENSION = 100
 """Years from now."""
@@ -39,7 +41,7 @@ class Decisions:
             before = licenses.find(key)
             self._refuse_idle(before, action)
             end = self._end(before, until) if until else None
-            about = history.about(
+            about = fact_store.about(
                 before.vendor, order_refs=[before.order_ref], subscription_refs=[before.subscription_ref]
             )
             learned = [fact.learned_at for facts in about.values() for fact in facts]

@@ -5,14 +5,22 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from qlmhook import confirmations, history, http, ledger, mailing, mappings, models, outbox, variables
-from qlmhook.database import Database
+from qlmhook.catalog import mappings
+from qlmhook.channels import http
+from qlmhook.channels.confirmation import plan as confirmation_plan
+from qlmhook.channels.mail import plan as mail_plan
+from qlmhook.channels.mail import variables
+from qlmhook.channels.mail.plan import Mailing
+from qlmhook.channels.mail.rendering import Rendered, Templates
+from qlmhook.channels.mail.smtp import Mailer
+from qlmhook.domain.terms import Terms
 from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
-from qlmhook.mail import Mailer
-from qlmhook.mailing import Mailing
-from qlmhook.registry import Accounts
-from qlmhook.templating import Rendered, Templates
-from qlmhook.terms import Terms
+from qlmhook.inbox import fact_store, notification_store
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.storage import models
+from qlmhook.storage.database import Database
+from qlmhook.vendors.accounts import Accounts
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +65,10 @@ class Delivery:
     def deliver_next(self) -> bool:
         """Carry out the next row that is due; return whether there was one."""
         with self._database.reading():
-            if not outbox.is_any_due(self._clock()):
+            if not queue.is_any_due(self._clock()):
                 return False
         with self._database.transaction():
-            row = outbox.claim(self._clock())
+            row = queue.claim(self._clock())
         if row is None:
             return False
         try:
@@ -88,18 +96,18 @@ class Delivery:
 
     def _deliver(self, row: models.Outbox) -> str:
         deliver: Mapping[str, Callable[[models.Outbox], str]] = {
-            "mail": self._mail,
-            "alert": self._alert,
-            confirmations.KIND: self._confirm,
+            Kind.MAIL: self._mail,
+            Kind.ALERT: self._alert,
+            Kind.CONFIRMATION: self._confirm,
         }
         return deliver[row.kind](row)
 
     def _postpone(self, row: models.Outbox) -> None:
         now = self._clock()
         with self._database.transaction():  # what it waited for may have come meanwhile
-            obstacle = confirmations.obstacle(self._accounts.named(row.vendor), row.order_ref)
-            outbox.postpone(row, obstacle.why if obstacle else "", now)
-            if obstacle and now - row.created_at > confirmations.PATIENCE:
+            obstacle = confirmation_plan.obstacle(self._accounts.named(row.vendor), row.order_ref)
+            queue.postpone(row, obstacle.why if obstacle else "", now)
+            if obstacle and now - row.created_at > confirmation_plan.PATIENCE:
                 self._alerts.alert(
                     subject=f"Order {row.order_ref}: the confirmation waits since {row.created_at:%Y-%m-%d}",
                     text=f"{obstacle.why} Until then the shop is not told that the order is fulfilled: see "
@@ -111,26 +119,26 @@ class Delivery:
     def _confirm(self, row: models.Outbox) -> str:
         account = self._accounts.named(row.vendor)
         with self._database.reading():
-            obstacle = confirmations.obstacle(account, row.order_ref)
+            obstacle = confirmation_plan.obstacle(account, row.order_ref)
             if obstacle is not None and obstacle.final:
                 raise DeliveryFailed(
                     f"{obstacle.why} The shop is not told that the order is fulfilled: settle it there.", permanent=True
                 )
             if obstacle is not None:
                 raise NotYet(obstacle.why)
-            notification = ledger.restore(ledger.get(outbox.payload_of(row)["notification"]))
+            notification = notification_store.restore(notification_store.get(queue.payload_of(row)["notification"]))
         return account.vendor.confirm(notification, http.post_form, self._clock())
 
     def _mail(self, row: models.Outbox) -> str:
-        payload = outbox.payload_of(row)
+        payload = queue.payload_of(row)
         with self._database.reading():
-            every = mailing.licenses_in(row)
+            every = mail_plan.licenses_in(row)
             if not every:
                 raise DeliveryFailed("Another mail has taken the place of this one.", permanent=True)
             licenses = [license for license in every if license.revoked_at is None]
         if len(licenses) < len(every):
             with self._database.transaction():
-                mailing.withdraw(row, [license for license in every if license.revoked_at is not None])
+                mail_plan.withdraw(row, [license for license in every if license.revoked_at is not None])
         if not licenses:
             return "Not sent: the license was revoked before."
         with self._database.reading():
@@ -138,9 +146,9 @@ class Delivery:
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
             terms = _mail_terms(licenses[0], row.order_ref)
         content = self._templates.render(payload["template"], items, subject=terms.mail_subject if terms else "")
-        to = mailing.address_of(row, licenses)
+        to = mail_plan.address_of(row, licenses)
         with self._database.transaction():
-            outbox.describe(row, subject=content.subject, to=to)
+            queue.describe(row, subject=content.subject, to=to)
         self._mailer.send(
             content,
             to=to,
@@ -152,7 +160,7 @@ class Delivery:
         return ""
 
     def _alert(self, row: models.Outbox) -> str:
-        content = Rendered(subject=row.subject, text=outbox.payload_of(row)["text"] + "\n", html="")
+        content = Rendered(subject=row.subject, text=queue.payload_of(row)["text"] + "\n", html="")
         self._mailer.send(content, to=row.to, message_id=self._message_id(row))
         return ""
 
@@ -164,8 +172,8 @@ class Delivery:
         while True:
             try:
                 with self._database.transaction():
-                    outbox.finish(row, self._clock(), answer=answer)
-                    confirmations.nudge(row.vendor, row.order_ref, self._clock())
+                    queue.finish(row, self._clock(), answer=answer)
+                    confirmation_plan.nudge(row.vendor, row.order_ref, self._clock())
                 return
             except Unavailable:
                 if row.leased_until is None or self._clock() >= row.leased_until:
@@ -179,11 +187,11 @@ class Delivery:
             logger.exception("Outbox row %s could not be delivered", row.id)
         permanent = isinstance(error, DeliveryFailed) and error.permanent
         with self._database.transaction():
-            if row.kind == "mail" and mailing.address_of(row, mailing.licenses_in(row)) != outbox.address_of(row):
+            if row.kind == Kind.MAIL and mail_plan.address_of(row, mail_plan.licenses_in(row)) != queue.address_of(row):
                 permanent = False  # the customer has another address since
-            dead = outbox.fail(row, reason, permanent=permanent, now=self._clock())
+            dead = queue.fail(row, reason, permanent=permanent, now=self._clock())
             logger.warning("Outbox row %s (%s) failed: %s", row.id, row.kind, reason)
-            if dead and row.kind != "alert":
+            if dead and row.kind != Kind.ALERT:
                 self._alerts.alert(
                     subject=f"Order {row.order_ref}: the {row.kind} is given up",
                     text=f"{reason} Mend the cause and run `qlmhook outbox retry {row.id}`.",
@@ -193,6 +201,6 @@ class Delivery:
 
 def _mail_terms(license: models.License, order_ref: str) -> Terms | None:
     """The mapping of today says from whom and with which copies; a broken one does not keep the mail back."""
-    items = [fact.item for fact in history.of_order(license.vendor, order_ref) if fact.item is not None]
+    items = [fact.item for fact in fact_store.of_order(license.vendor, order_ref) if fact.item is not None]
     options = next((item.options for item in items if item.product_id == license.vendor_product_id), ())
     return mappings.usable_terms(license.vendor, license.vendor_product_id, options)

@@ -9,10 +9,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from qlmhook import confirmations, keys, models, outbox
-from qlmhook.assessment import Facts
-from qlmhook.audit import Cause
-from qlmhook.purchases import Place
+from qlmhook.domain.purchases import Place
+from qlmhook.licensing import keys
+from qlmhook.licensing.assessment import Facts
+from qlmhook.licensing.audit import Cause
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.storage import models
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +107,10 @@ def _call_back(gone: models.License) -> None:
 def join_confirmations(vendor: str, order_refs: Collection[str], now: datetime) -> None:
     """Leave each order one confirmation: the one that went out, else the first."""
     by_order: dict[str, list[models.Outbox]] = {}
-    for row in confirmations.of_orders(vendor, order_refs):
+    for row in queue.of_orders(Kind.CONFIRMATION, vendor, order_refs):
         by_order.setdefault(row.order_ref, []).append(row)
     for rows in by_order.values():
         stays = min(rows, key=lambda row: (row.done_at is None, row.id))
         for row in rows:
             if row is not stays and row.state == "due":
-                outbox.finish(row, now, answer=f"Row {stays.id} confirms this order.")
+                queue.finish(row, now, answer=f"Row {stays.id} confirms this order.")

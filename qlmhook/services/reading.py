@@ -5,9 +5,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from qlmhook.domain.events import Event, EventKind, Message
 from qlmhook.errors import MalformedNotification
-from qlmhook.events import Event, EventKind, Message
-from qlmhook.vendor import Notification, Vendor
+from qlmhook.vendors.api import Notification, Vendor
 
 LONGEST_KIND = 16
 LONGEST_REFERENCE = 64

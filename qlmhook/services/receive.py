@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 
-from qlmhook import history, ledger, mappings, models
-from qlmhook.database import Database
+from qlmhook.catalog import mappings
+from qlmhook.domain.events import EventKind, Message
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
-from qlmhook.events import EventKind, Message
-from qlmhook.fulfillment import Fulfillment
-from qlmhook.reading import read
-from qlmhook.registry import Account, Accounts
-from qlmhook.vendor import Notification, Reply, Verified, key_id
+from qlmhook.inbox import fact_store, notification_store
+from qlmhook.services.apply import Fulfillment
+from qlmhook.services.reading import read
+from qlmhook.storage import models
+from qlmhook.storage.database import Database
+from qlmhook.vendors.accounts import Account, Accounts
+from qlmhook.vendors.api import Notification, Outcome, Reply, Verified, key_id
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +63,11 @@ class Intake:
         not the vendor's or cannot be understood, Unavailable when it could not be stored or applied.
         """
         verified = account.vendor.verify(notification)
-        message = ledger.UNREADABLE
+        message = notification_store.UNREADABLE
         try:
             message = read(account.vendor, notification)
             with self._database.transaction():
-                row = ledger.enter(account, notification, verified, message)
+                row = notification_store.enter(account, notification, verified, message)
                 self._note_key(account, verified, message)
                 if row.copies > 1:
                     message = self._repeated(account, row, message)
@@ -86,7 +88,7 @@ class Intake:
             logger.exception("%s could not be applied", _name_of(account, message))
             self._keep(account, notification, verified, message, f"{INTERNAL_ERROR}: {type(error).__name__}.")
             raise Unavailable("The notification was stored, but applying it failed.") from error
-        return account.vendor.receipt(notification, verified, self._clock())
+        return account.vendor.receipt(notification, verified, Outcome(at=self._clock()))
 
     def replay(self, notification_id: int) -> models.Notification:
         """Apply a stored notification again, also a dismissed one; what it did already is not done twice.
@@ -94,8 +96,8 @@ class Intake:
         Raises NotFound.
         """
         with self._database.transaction():
-            row = ledger.get(notification_id)
-            ledger.readmit(row)
+            row = notification_store.get(notification_id)
+            notification_store.readmit(row)
             self._fulfillment.reapply(self._accounts.named(row.vendor), row, now=self._clock())
         return row
 
@@ -106,9 +108,9 @@ class Intake:
         A subscription's message without a date of its own is news again if it says how things stand after another one
         said otherwise.
         """
-        first = read(account.vendor, ledger.restore(row))
+        first = read(account.vendor, notification_store.restore(row))
         undated = [event for event in message.events if event not in first.events]
-        if undated and all(history.is_overtaken(account.name, event, row.id) for event in undated):
+        if undated and all(fact_store.is_overtaken(account.name, event, row.id) for event in undated):
             return message
         return first
 
@@ -128,8 +130,10 @@ class Intake:
             return subject.startswith(INTERNAL_ERROR)  # a mapping may have led to it
 
         with self._database.reading():
-            causes = [cause for cause in ledger.hold_subjects() if may_be_mended(*cause)]
-            return sorted({notification_id for cause in causes for notification_id in ledger.held_for(*cause)})
+            causes = [cause for cause in notification_store.hold_subjects() if may_be_mended(*cause)]
+            return sorted(
+                {notification_id for cause in causes for notification_id in notification_store.held_for(*cause)}
+            )
 
     def _warn_of_forgery(self, account: Account, error: SignatureRejected) -> None:
         with self._database.transaction():
@@ -142,7 +146,7 @@ class Intake:
 
     def _note_key(self, account: Account, verified: Verified, message: Message) -> None:
         """Remember when a key was last used; two merchants under one key are something to look at."""
-        known = ledger.note_key(account.name, key_id(verified.key), message.merchant, now=self._clock())
+        known = notification_store.note_key(account.name, key_id(verified.key), message.merchant, now=self._clock())
         if known:
             self._fulfillment.alert(
                 subject=f"Another merchant under one key of {account.name}: {message.merchant}",
@@ -157,7 +161,7 @@ class Intake:
         """Store what the vendor did send although it cannot be applied, and tell the operator."""
         try:
             with self._database.transaction():
-                row = ledger.enter(account, notification, verified, message)
+                row = notification_store.enter(account, notification, verified, message)
                 self._note_key(account, verified, message)
                 if not row.dismissed:
                     self._fulfillment.hold(account, row, reason, now=self._clock())
@@ -194,5 +198,5 @@ def _name_of(account: Account, message: Message) -> str:
 
 
 def _paid_products(vendor: str, order_ref: str) -> set[str]:
-    facts = history.of_order(vendor, order_ref)
+    facts = fact_store.of_order(vendor, order_ref)
     return {fact.item.product_id for fact in facts if fact.event.kind is EventKind.PAID and fact.item is not None}

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from qlmhook import doubles, history, ledger, mappings, models
-from qlmhook.audit import Cause
-from qlmhook.database import Database
-from qlmhook.doubles import Double
+from qlmhook.catalog import mappings
+from qlmhook.catalog.mappings import RenamedProperty
+from qlmhook.channels.mail.plan import Mailing
 from qlmhook.errors import NotFound, QlmhookError
-from qlmhook.fulfillment import Fulfillment
-from qlmhook.intake import Clock
-from qlmhook.mailing import Mailing
-from qlmhook.mappings import RenamedProperty
-from qlmhook.reading import read
-from qlmhook.registry import Account, Accounts
+from qlmhook.inbox import fact_store, notification_store
+from qlmhook.licensing.audit import Cause
+from qlmhook.services import doubles
+from qlmhook.services.apply import Fulfillment
+from qlmhook.services.doubles import Double
+from qlmhook.services.reading import read
+from qlmhook.services.receive import Clock
+from qlmhook.storage import models
+from qlmhook.storage.database import Database
+from qlmhook.vendors.accounts import Account, Accounts
 
 CARRIERS: list[Any] = [table for table in models.TABLES if "vendor" in table._meta.fields]
 """Every table whose rows carry the account's name."""
@@ -61,13 +64,13 @@ class Renaming:
             _refuse_another_plugin(old, account)
             orders, subscriptions = doubles.known_to_both(old, name)
             for row in _each(models.Notification, old):
-                ledger.relabel(row, account)
+                notification_store.relabel(row, account)
             _merge_facts(old, name)
             _merge_key_uses(old, name)
             _merge_fulfilled_lines(old, name)
             _hurry(old, now)
             moved = {table: _move(table, old, name) for table in CARRIERS if table is not models.License}
-            about = history.about(name, order_refs=orders, subscription_refs=subscriptions)
+            about = fact_store.about(name, order_refs=orders, subscription_refs=subscriptions)
             parted = list(doubles.part(about, old, cause))
             moved[models.License] = _move(models.License, old, name)  # two of one line would collide
             self._fulfillment.settle(account, about, cause)
@@ -120,7 +123,7 @@ def _refuse_another_plugin(old: str, account: Account) -> None:
     if row is None:
         return
     try:
-        read(account.vendor, ledger.restore(row))
+        read(account.vendor, notification_store.restore(row))
     except Exception as error:  # whatever a plugin makes of what another one's shop sent
         raise QlmhookError(
             f"The plugin {account.vendor.plugin} of [vendors.{account.name}] does not understand notification {row.id} "
@@ -140,7 +143,7 @@ def _merge_facts(old: str, new: str) -> None:
     """Of two facts that say the same the one that was learned first stays, as if the other had been a repeat."""
     table = models.Fact
     for row in _each(table, old):
-        digest = history.digest_of(new, row.data)
+        digest = fact_store.digest_of(new, row.data)
         twin = table.get_or_none(table.digest == digest, table.id != row.id)
         later = None if twin is None else max(row, twin, key=lambda fact: (fact.learned_at, fact.id))
         if later is not None:

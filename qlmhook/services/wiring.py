@@ -4,19 +4,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from qlmhook import ledger, models
+from qlmhook.channels.mail.plan import Mailing
+from qlmhook.channels.mail.rendering import Templates
+from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.config import Settings
-from qlmhook.database import Database
-from qlmhook.decisions import Decisions
-from qlmhook.delivery import Delivery
-from qlmhook.fulfillment import Fulfillment
-from qlmhook.intake import Clock, Intake
-from qlmhook.mail import Mailer
-from qlmhook.mailing import Mailing
-from qlmhook.refusals import Refusals
-from qlmhook.registry import Accounts, load_accounts
-from qlmhook.renaming import Renaming
-from qlmhook.templating import Templates
+from qlmhook.inbox import notification_store
+from qlmhook.inbox.refusals import Refusals
+from qlmhook.services.apply import Fulfillment
+from qlmhook.services.decide import Decisions
+from qlmhook.services.deliver import Delivery
+from qlmhook.services.receive import Clock, Intake
+from qlmhook.services.rename import Renaming
+from qlmhook.storage import models
+from qlmhook.storage.database import Database
+from qlmhook.vendors.accounts import Accounts, load_accounts
 
 
 def utc_now() -> datetime:
@@ -27,7 +28,7 @@ def utc_now() -> datetime:
 def _known_vendors(database: Database) -> list[str]:
     try:
         with database.reading():
-            return ledger.known_vendors()
+            return notification_store.known_vendors()
     finally:
         database.close()  # a connection must not be inherited by a forked process
 

@@ -7,9 +7,9 @@ import threading
 import time
 from datetime import timedelta
 
-from qlmhook.delivery import POLL_SECONDS, Delivery
 from qlmhook.errors import Unavailable
-from qlmhook.refusals import Refusals
+from qlmhook.inbox.refusals import Refusals
+from qlmhook.services.deliver import POLL_SECONDS, Delivery
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import peewee
 
-from qlmhook import engines, faults
 from qlmhook.errors import Unavailable
-from qlmhook.filelock import FileLock, NoLock
+from qlmhook.storage import engines, faults
+from qlmhook.storage.filelock import FileLock, NoLock
 
 _current: ContextVar[peewee.Database | None] = ContextVar("qlmhook_database", default=None)
 

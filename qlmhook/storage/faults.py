@@ -7,13 +7,12 @@ from pathlib import Path
 
 import peewee
 
-from qlmhook import engines
 from qlmhook.errors import QlmhookError, Unavailable, Unstorable
-from qlmhook.form import MAX_BODY
+from qlmhook.storage import engines
 
 DISK_FULL = "The database {path} cannot be written: the disk is full."
 
-ROOM = 4 * MAX_BODY
+ROOM = 4 * 1024 * 1024
 """What the largest notification takes on SQLite's disk: its body, what it says, both in the log of the database too."""
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qlmhook import engines, faults
 from qlmhook.errors import Unavailable
+from qlmhook.storage import engines, faults
 
 
 class NoLock:

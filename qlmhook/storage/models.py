@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from qlmhook.database import Database, WriterLock, current_database
 from qlmhook.errors import ConfigurationError
+from qlmhook.storage.database import Database, WriterLock, current_database
 
 SCHEMA_VERSION = 1
 
@@ -82,6 +82,7 @@ class Notification(Table):
     signed_digest = peewee.CharField(max_length=64, index=True)
     content_type = peewee.CharField(max_length=128)
     body = peewee.BlobField()
+    enrichment = peewee.BlobField(null=True)
     copies = peewee.IntegerField(default=1)
     dismissed = peewee.BooleanField(default=False)
 
@@ -99,7 +100,10 @@ class KeyUse(Table):
 
 
 class Fact(Table):
-    """One thing that a notification told about one line of an order; never changed, never deleted."""
+    """One thing that a notification told about one line of an order; never changed, never deleted.
+
+    `data` is what was told, as JSON of the version `form` (inbox/fact_store.py).
+    """
 
     notification_id: int
     notification = peewee.ForeignKeyField(Notification)
@@ -107,15 +111,34 @@ class Fact(Table):
     order_ref = peewee.CharField(max_length=64)
     line = peewee.CharField(max_length=64)
     subscription_ref = peewee.CharField(max_length=64)
+    group_ref = peewee.CharField(max_length=64)
+    customer_ref = peewee.CharField(max_length=64)
     email = peewee.CharField(max_length=254, index=True)
     kind = peewee.CharField(max_length=32)
     at = UtcField()
     learned_at = UtcField()
+    form = peewee.IntegerField()
     data = peewee.TextField()
     digest = peewee.CharField(max_length=64, unique=True)
 
     class Meta:
-        indexes = ((("vendor", "order_ref"), False), (("vendor", "subscription_ref"), False))
+        indexes = (
+            (("vendor", "order_ref"), False),
+            (("vendor", "subscription_ref"), False),
+            (("vendor", "group_ref"), False),
+            (("vendor", "customer_ref"), False),
+        )
+
+
+class OrderName(Table):
+    """Another name under which a vendor speaks of an order; both were told in one message."""
+
+    vendor = peewee.CharField(max_length=64)
+    order_ref = peewee.CharField(max_length=64)
+    name = peewee.CharField(max_length=64)
+
+    class Meta:
+        indexes = ((("vendor", "order_ref", "name"), True), (("vendor", "name"), False))
 
 
 class Hold(Table):
@@ -227,7 +250,7 @@ class FulfilledLine(Table):
 
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
-    line = peewee.CharField(max_length=64)
+    line = peewee.CharField(max_length=80)
     terms = peewee.TextField()
     at = UtcField()
 
@@ -319,6 +342,7 @@ TABLES: list[type[peewee.Model]] = [
     Notification,
     KeyUse,
     Fact,
+    OrderName,
     Hold,
     Customer,
     License,

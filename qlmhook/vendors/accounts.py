@@ -9,10 +9,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pluggy
 
-from qlmhook import hookspecs
-from qlmhook.config import VendorSettings
 from qlmhook.errors import ConfigurationError, SourceRefused, UnknownVendor, VendorDisabled
-from qlmhook.vendor import Vendor
+from qlmhook.vendors import hooks as hookspecs
+from qlmhook.vendors.api import Vendor
+from qlmhook.vendors.settings import AccountSettings
 
 ENTRY_POINT_GROUP = "qlmhook"
 
@@ -25,7 +25,7 @@ class Account:
     """
 
     name: str
-    settings: VendorSettings
+    settings: AccountSettings
     vendor: Vendor
 
     def refuse_stranger(self, source: str) -> None:
@@ -118,7 +118,7 @@ def _contains(network: IPv4Network | IPv6Network, source: str) -> bool:
     return (mapped or address) in network
 
 
-def load_accounts(vendors: Mapping[str, VendorSettings], *, default: str = "") -> Accounts:
+def load_accounts(vendors: Mapping[str, AccountSettings], *, default: str = "") -> Accounts:
     """Load the plugins that the configuration names, and make one account for each section.
 
     Raises ConfigurationError for a plugin that is not installed, two vendor classes of one name, or a setting

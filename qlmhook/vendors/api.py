@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar, Protocol
 
+from qlmhook.domain.events import Message
 from qlmhook.errors import DeliveryFailed
-from qlmhook.events import Message
-from qlmhook.form import FORM
+from qlmhook.vendors.form import FORM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,7 @@ class Notification:
 
     `fields` are the form's names and values in the order received, repeats and blanks kept, percent-decoded;
     empty when the content type is no form. `arguments` are the URL's, names in lower case, credentials removed.
+    `enrichment` is what `Vendor.enrich` found out about it afterwards; empty until then.
     """
 
     content_type: str
@@ -26,6 +27,7 @@ class Notification:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     arguments: Mapping[str, str] = field(default_factory=dict)
     received_at: datetime
+    enrichment: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +50,36 @@ class Reply:
 
     body: str = field(repr=False)
     content_type: str = "text/html; charset=utf-8"
+    status: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuedLicense:
+    """A license that a message is about, for shops that are answered with the key.
+
+    `key` is grouped with dashes, as customers see it; `order_ref` and `line` are the plugin's own names of what was
+    bought, `unit` counts the keys of a line from 1.
+    """
+
+    key: str = field(repr=False)
+    order_ref: str
+    line: str
+    unit: int
+    product_id: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a notification that is stored and applied: when, and the licenses that its paid orders have."""
+
+    at: datetime
+    licenses: tuple[IssuedLicense, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a shop answered to a confirmation."""
+    """What a shop answered."""
 
     status: int
     body: str = field(repr=False)
@@ -66,6 +93,18 @@ class Post(Protocol):
     """
 
     def __call__(self, url: str, fields: Mapping[str, str], *, allow_private: bool = False) -> Answer: ...
+
+
+class Get(Protocol):
+    """Asks a shop for what a notification only names, for a plugin, which does no I/O of its own.
+
+    `headers` carry the plugin's credentials. https only, but for this machine; no redirects; private addresses only
+    with `allow_private`. Raises DeliveryFailed when there is no complete answer.
+    """
+
+    def __call__(
+        self, url: str, headers: Mapping[str, str] | None = None, *, allow_private: bool = False
+    ) -> Answer: ...
 
 
 def key_id(key: bytes) -> str:
@@ -114,12 +153,21 @@ class Vendor(ABC):
         """Return what a verified notification says, or raise MalformedNotification."""
 
     @abstractmethod
-    def receipt(self, notification: Notification, verified: Verified, now: datetime) -> Reply:
+    def receipt(self, notification: Notification, verified: Verified, outcome: Outcome) -> Reply:
         """Return the answer for a notification that is stored and applied; never raise."""
 
     def keys(self) -> Mapping[str, bytes]:
         """Return the configured keys by what to call them, for `doctor` and the metrics to show their last use."""
         return {}
+
+    def enrich(self, notification: Notification, get: Get) -> bytes:
+        """Ask the shop for what an incomplete message only names, and return what is to be stored beside it.
+
+        Called by the worker after a `parse` that said `incomplete`, possibly more than once; `parse` then sees the
+        result in `notification.enrichment`. Raises DeliveryFailed, permanent when trying again is no use. The default
+        is for shops whose messages are complete.
+        """
+        raise DeliveryFailed("This shop's messages are complete; there is nothing to ask for.", permanent=True)
 
     def confirm(self, notification: Notification, post: Post, now: datetime) -> str:
         """Tell the shop that a notification's order is fulfilled, and return what it answered.

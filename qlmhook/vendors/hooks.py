@@ -2,7 +2,7 @@
 
 import pluggy
 
-from qlmhook.vendor import Vendor
+from qlmhook.vendors.api import Vendor
 
 hookspec = pluggy.HookspecMarker("qlmhook")
 hookimpl = pluggy.HookimplMarker("qlmhook")

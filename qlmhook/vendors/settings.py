@@ -1,12 +1,31 @@
-"""What the schemas of settings share: a list field that the environment can fill, and readable errors."""
+"""Settings of an account: what the core reads of its section, and what the schemas of plugins are made with."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
 from qlmhook.errors import ConfigurationError
+
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountSettings:
+    """What the core needs to know of an account; `section` is the plugin's part."""
+
+    plugin: str
+    enabled: bool
+    user: str
+    password: str = field(repr=False)
+    sources: list[IPv4Network | IPv6Network | str]
+    test_orders: str
+    revoke_on_refund: bool
+    revoke_on_cancel: bool
+    section: Mapping[str, Any] = field(repr=False)
 
 
 class Texts(fields.Field[list[str]]):
@@ -27,6 +46,38 @@ class Texts(fields.Field[list[str]]):
             except ValueError:
                 pass
         return text.splitlines()
+
+
+class _Sources(Texts):
+    """Networks, or the word "published" for those that the shop names."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        texts = super()._deserialize(value, attr, data, **options)
+        try:
+            return [text if text == PUBLISHED else ip_network(text) for text in texts]
+        except ValueError as error:
+            raise ValidationError(f"{error}; networks like 192.0.2.0/24 are meant, or {PUBLISHED!r}") from None
+
+
+class AccountSchema(Schema):
+    """What the core reads of an account's section; all other keys are the plugin's."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    plugin = fields.String(load_default="")
+    enabled = fields.Boolean(load_default=True)
+    user = fields.String(load_default="")
+    password = fields.String(load_default="")
+    sources = _Sources(load_default=list)
+    test_orders = fields.String(load_default="issue", validate=validate.OneOf(["issue", "ignore"]))
+    revoke_on_refund = fields.Boolean(load_default=False)
+    revoke_on_cancel = fields.Boolean(load_default=False)
+
+    @post_load(pass_original=True)
+    def _keep_the_plugins_part(self, data: dict[str, Any], original: Any, **_: Any) -> dict[str, Any]:
+        section = {key: value for key, value in original.items() if key not in self.fields}
+        return {**data, "section": section}
 
 
 def load_section(schema: Schema, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from urllib.parse import urlencode
 import pluggy
 import pytest
 
-from qlmhook import hookspecs
+from qlmhook.domain.events import EventKind, Item, Message
 from qlmhook.errors import ConfigurationError, MalformedNotification, Refused, SignatureRejected, VendorDisabled
-from qlmhook.events import EventKind, Item, Message
-from qlmhook.form import FORM, parse_form
-from qlmhook.vendor import Notification, Reply, Vendor, Verified
+from qlmhook.vendors import hooks as hookspecs
+from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
+from qlmhook.vendors.form import FORM, parse_form
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """When a notification of `make_notification` is received, unless a test says otherwise."""
@@ -336,7 +336,7 @@ class VendorContract(ABC):
 
     def _receipt(self, notification: Notification) -> Reply:
         vendor = self.make_vendor(self.key)
-        return vendor.receipt(notification, vendor.verify(notification), NOON)
+        return vendor.receipt(notification, vendor.verify(notification), Outcome(at=NOON))
 
 
 def _refuses(vendor: Vendor, notification: Notification) -> bool:

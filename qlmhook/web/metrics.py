@@ -8,9 +8,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from qlmhook import ledger, models, outbox
-from qlmhook.delivery import ALIVE_FOR
-from qlmhook.service import Service
+from qlmhook.inbox import notification_store
+from qlmhook.outbox import queue
+from qlmhook.services.deliver import ALIVE_FOR
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
 
 
 def registry(service: Service) -> CollectorRegistry:
@@ -33,8 +35,8 @@ class _Counts(Collector):
         self._service.refusals.store()
         now = self._service.clock()
         with self._service.database.reading():
-            notifications = _by_state(models.Notification, ledger.STATES)
-            rows = _by_state(models.Outbox, outbox.STATES)
+            notifications = _by_state(models.Notification, notification_store.STATES)
+            rows = _by_state(models.Outbox, queue.STATES)
             licenses = models.License.select().count()
             oldest = models.Outbox.select(peewee.fn.MIN(models.Outbox.created_at)).where(models.Outbox.state == "due")
             waiting_since = oldest.scalar()

@@ -9,12 +9,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
-from qlmhook import errors, metrics, models
-from qlmhook.delivery import ALIVE_FOR
-from qlmhook.form import FORM, MAX_BODY, parse_form
-from qlmhook.intake import Credentials
-from qlmhook.service import Service
-from qlmhook.vendor import Notification
+from qlmhook import errors
+from qlmhook.services.deliver import ALIVE_FOR
+from qlmhook.services.receive import Credentials
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
+from qlmhook.vendors.api import Notification
+from qlmhook.vendors.form import FORM, MAX_BODY, parse_form
+from qlmhook.web import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +96,7 @@ def webhook() -> Response:
         received_at=service().clock(),
     )
     reply = service().intake.receive(account, notification)
-    return Response(reply.body, status=200, content_type=reply.content_type)
+    return Response(reply.body, status=reply.status, content_type=reply.content_type)
 
 
 def ping() -> Response:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from qlmhook import mappings, models
+from qlmhook.catalog import mappings
 from qlmhook.errors import NotFound, PropertyError
+from qlmhook.storage import models
 from tests.conftest import Shop
 
 PRODUCT = "&is_productid=1&is_majorversion=1&is_minorversion=0"

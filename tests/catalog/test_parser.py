@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlmhook import properties
+from qlmhook.catalog import parser
+from qlmhook.catalog.arguments import VOCABULARY
+from qlmhook.domain.terms import Terms
 from qlmhook.errors import PropertyError
-from qlmhook.terms import Terms
-from qlmhook.vocabulary import VOCABULARY
 
 PRODUCT = "&is_productid=1&is_majorversion=1&is_minorversion=0"
 BUCHAREST = ZoneInfo("Europe/Bucharest")
@@ -24,7 +24,7 @@ NONE: Others = {}
 
 def terms(text: str, others: Others = NONE) -> Terms:
     """The terms of a mapping that gets a license."""
-    found = properties.terms_of([text], others.get)
+    found = parser.terms_of([text], others.get)
     assert found is not None
     return found
 
@@ -56,7 +56,7 @@ def terms(text: str, others: Others = NONE) -> Terms:
     ],
 )
 def test_a_value_is_split_into_its_arguments(text: str, arguments: dict[str, str]) -> None:
-    assert properties.parse_arguments(text) == arguments
+    assert parser.parse_arguments(text) == arguments
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_value_is_split_into_its_arguments(text: str, arguments: dict[str, str
     ],
 )
 def test_qlms_other_spellings_are_understood(alias: str, name: str) -> None:
-    assert properties.parse_arguments(f"{alias}=1") == {name: "1"}
+    assert parser.parse_arguments(f"{alias}=1") == {name: "1"}
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,14 @@ def test_qlms_other_spellings_are_understood(alias: str, name: str) -> None:
 )
 def test_a_value_that_cannot_be_split_is_refused_with_its_part_named(text: str, complaint: str) -> None:
     with pytest.raises(PropertyError, match=complaint):
-        properties.parse_arguments(text)
+        parser.parse_arguments(text)
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.text(st.sampled_from("&?=%+;:|. \n0fFis_args\0ä\ud800") | st.characters()))
 def test_whatever_an_operator_types_is_split_or_refused_as_a_property_error(text: str) -> None:
     try:
-        arguments = properties.parse_arguments(text)
+        arguments = parser.parse_arguments(text)
     except PropertyError:
         return
 
@@ -241,7 +241,7 @@ BAD = [
 @pytest.mark.parametrize(("name", "text", "meant"), BAD)
 def test_a_wrong_value_is_refused_with_what_was_meant(name: str, text: str, meant: str) -> None:
     with pytest.raises(PropertyError, match=f"^{name} is .*; meant is .*{meant}"):
-        properties.check("common", f"{name}={text}", NONE.get)
+        parser.check("common", f"{name}={text}", NONE.get)
 
 
 def test_the_tables_above_know_the_whole_vocabulary() -> None:
@@ -275,7 +275,7 @@ def test_arguments_that_contradict_each_other_are_refused(arguments: str, compla
 
 @pytest.mark.parametrize("text", ["ignore", " Ignore\n", "IGNORE"])
 def test_ignore_means_no_license(text: str) -> None:
-    assert properties.terms_of([text], NONE.get) is None
+    assert parser.terms_of([text], NONE.get) is None
 
 
 def test_is_args_adds_the_arguments_of_another_property_and_explicit_ones_win() -> None:
@@ -324,20 +324,20 @@ def test_is_args_that_leads_nowhere_is_refused(others: Others, complaint: str) -
 def test_a_good_value_is_kept_as_it_was_typed() -> None:
     text = "?is_productid=1&is_majorversion=1&is_minorversion=0&is_template=New%20Order&is_pp=\na.b::+1"
 
-    checked = properties.check("pid_1", f" {text}\n", NONE.get)
+    checked = parser.check("pid_1", f" {text}\n", NONE.get)
 
     assert (checked.value, checked.warnings) == (text, [])
 
 
 def test_an_unknown_name_is_kept_with_a_warning() -> None:
-    checked = properties.check("pid_1", f"{PRODUCT}&note=blue", NONE.get)
+    checked = parser.check("pid_1", f"{PRODUCT}&note=blue", NONE.get)
 
     assert checked.value == f"{PRODUCT}&note=blue"
     assert checked.warnings == ["note is not known; it is kept and has no effect."]
 
 
 def test_a_near_miss_is_warned_about_with_the_name_that_may_be_meant() -> None:
-    checked = properties.check("pid_1", f"{PRODUCT}&is_licencemodel=trial", NONE.get)
+    checked = parser.check("pid_1", f"{PRODUCT}&is_licencemodel=trial", NONE.get)
 
     assert checked.warnings == ["is_licencemodel is not known; it is kept and has no effect. Is is_licensemodel meant?"]
 
@@ -345,7 +345,7 @@ def test_a_near_miss_is_warned_about_with_the_name_that_may_be_meant() -> None:
 @pytest.mark.parametrize("name", ["pid_1", "common"])
 def test_credentials_are_left_out_of_what_is_stored(name: str) -> None:
     """QLM's PayPal, Shopify and Stripe pages put them into the property."""
-    checked = properties.check(name, f"&is_vendor=avangate&IS_User=tom&is_pwd=hush{PRODUCT}", NONE.get)
+    checked = parser.check(name, f"&is_vendor=avangate&IS_User=tom&is_pwd=hush{PRODUCT}", NONE.get)
 
     assert checked.value == PRODUCT
     assert checked.arguments == {"is_productid": "1", "is_majorversion": "1", "is_minorversion": "0"}
@@ -357,26 +357,26 @@ def test_credentials_are_left_out_of_what_is_stored(name: str) -> None:
 @pytest.mark.parametrize("text", ["", " & ", "is_user=tom&is_pwd=hush"])
 def test_a_value_without_arguments_is_refused(text: str) -> None:
     with pytest.raises(PropertyError, match="no arguments"):
-        properties.check("common", text, NONE.get)
+        parser.check("common", text, NONE.get)
 
 
 def test_a_mapping_is_checked_with_what_it_splices_in() -> None:
     with pytest.raises(PropertyError, match="is_features is 'all'"):
-        properties.check("pid_1", f"{PRODUCT}&is_args=common", {"common": "is_features=all"}.get)
+        parser.check("pid_1", f"{PRODUCT}&is_args=common", {"common": "is_features=all"}.get)
 
 
 def test_a_property_that_is_no_mapping_need_not_name_a_product() -> None:
-    assert properties.check("common", "is_features=0:1", NONE.get).warnings == []
+    assert parser.check("common", "is_features=0:1", NONE.get).warnings == []
 
 
 @pytest.mark.parametrize(("name", "stored"), [("pid_1", "ignore"), ("shop2_pid_1", "ignore")])
 def test_ignore_is_a_value_of_a_mapping(name: str, stored: str) -> None:
-    assert properties.check(name, " Ignore ", NONE.get).value == stored
+    assert parser.check(name, " Ignore ", NONE.get).value == stored
 
 
 def test_ignore_is_no_value_of_other_properties() -> None:
     with pytest.raises(PropertyError, match="'ignore' is no argument"):
-        properties.check("common", "ignore", NONE.get)
+        parser.check("common", "ignore", NONE.get)
 
 
 @pytest.mark.parametrize(
@@ -391,20 +391,20 @@ def test_ignore_is_no_value_of_other_properties() -> None:
     ],
 )
 def test_a_mapping_is_told_by_its_name(name: str, mapping: bool) -> None:
-    assert properties.is_mapping(name) is mapping
+    assert parser.is_mapping(name) is mapping
 
 
 @pytest.mark.parametrize(
     ("typed", "stored"), [(" PID_8019770900775 ", "pid_8019770900775"), ("Item 1.b-c", "item 1.b-c")]
 )
 def test_a_name_is_stored_in_lower_case(typed: str, stored: str) -> None:
-    assert properties.checked_name(typed) == stored
+    assert parser.checked_name(typed) == stored
 
 
 @pytest.mark.parametrize("typed", ["", "_pid_1", "pid_1=2", "pid\n1", "pid_1&2", "p" * 191])
 def test_what_is_no_name_is_refused(typed: str) -> None:
     with pytest.raises(PropertyError, match="is no name for a property"):
-        properties.checked_name(typed)
+        parser.checked_name(typed)
 
 
 @pytest.mark.parametrize(

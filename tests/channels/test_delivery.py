@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 
-from qlmhook import delivery, engines, mappings, models, outbox
-from qlmhook.delivery import ALIVE_FOR
-from qlmhook.worker import Worker
-from tests.avangate.orders import Line, Order
+from qlmhook.catalog import mappings
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.services import deliver
+from qlmhook.services.deliver import ALIVE_FOR
+from qlmhook.services.worker import Worker
+from qlmhook.storage import engines, models
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
-from tests.test_faults import flocked
+from tests.plugins.avangate.orders import Line, Order
+from tests.storage.test_faults import flocked
 
 MINUTE = timedelta(minutes=1)
 WEEK = timedelta(days=7)
@@ -262,10 +266,10 @@ def test_a_mail_that_a_dead_worker_left_goes_out_when_its_lease_ran_out(shop: Sh
     shop.map("101")
     buy(shop)
     with shop.service.database.transaction():
-        outbox.claim(shop.clock())
+        queue.claim(shop.clock())
 
     assert shop.service.delivery.work_off() == 0
-    shop.clock.now += outbox.LEASE
+    shop.clock.now += queue.LEASE
     assert shop.service.delivery.work_off() == 1
     assert len(mail_server.envelopes) == 1
 
@@ -275,7 +279,7 @@ def test_that_a_mail_went_out_is_written_down_once_the_database_is_free(
 ) -> None:
     """A writer that keeps the database for a while does not make it go out a second time."""
     monkeypatch.setattr(engines, "BUSY_SECONDS", 0.2)
-    monkeypatch.setattr(delivery, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(deliver, "POLL_SECONDS", 0.1)
     shop.map("101")
     buy(shop)
 
@@ -348,7 +352,7 @@ def test_a_retried_mail_goes_out_once_the_cause_is_mended(shop: Shop, mail_serve
     mail_server.rcpt_answer.clear()
 
     with shop.service.database.transaction():
-        outbox.retry(the_row(shop).id, shop.clock())
+        queue.retry(the_row(shop).id, shop.clock())
     shop.service.delivery.work_off()
 
     assert the_row(shop).state == "done"
@@ -357,7 +361,7 @@ def test_a_retried_mail_goes_out_once_the_cause_is_mended(shop: Shop, mail_serve
 
 def test_an_alert_that_cannot_be_sent_raises_no_alert(shop: Shop, mail_server: MailServer) -> None:
     with shop.service.database.transaction():
-        outbox.add("alert", {"text": "x"}, now=shop.clock(), to="operator@example.com", subject="s")
+        queue.add(Kind.ALERT, {"text": "x"}, now=shop.clock(), to="operator@example.com", subject="s")
     mail_server.rcpt_answer["operator@example.com"] = "550 unknown"
 
     shop.service.delivery.work_off()
@@ -384,8 +388,8 @@ def test_an_error_of_our_own_waits_like_others_and_stops_nobody_else(
 ) -> None:
     """What went wrong is for the log; the row says what kind of error it was."""
     with shop.service.database.transaction():
-        broken = outbox.add("alert", {}, now=shop.clock(), to="operator@example.com", subject="broken")
-        outbox.add("alert", {"text": "x"}, now=shop.clock(), to="operator@example.com", subject="whole")
+        broken = queue.add(Kind.ALERT, {}, now=shop.clock(), to="operator@example.com", subject="broken")
+        queue.add(Kind.ALERT, {"text": "x"}, now=shop.clock(), to="operator@example.com", subject="whole")
 
     shop.service.delivery.work_off()
 

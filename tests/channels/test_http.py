@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import http
+from qlmhook.channels import http
 from qlmhook.errors import DeliveryFailed
-from qlmhook.vendor import Answer
-from tests.avangate.idn_peer import (
+from qlmhook.vendors.api import Answer
+from tests.conftest import KEY, free_port
+from tests.plugins.avangate.idn_peer import (
     PATH,
     IdnPeer,
     Treatment,
@@ -22,7 +23,6 @@ from tests.avangate.idn_peer import (
     never_ends,
     stays_silent,
 )
-from tests.conftest import KEY, free_port
 
 FIELDS = {"B": "2", "A": "1 + 1 = 2 & more", "EMPTY": "", "Ü": "Süß €"}
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from qlmhook import mail
+from qlmhook.channels.mail import smtp
+from qlmhook.channels.mail.rendering import Rendered
+from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.config import MailSettings
 from qlmhook.errors import DeliveryFailed
-from qlmhook.mail import Mailer
-from qlmhook.templating import Rendered
 from tests.conftest import MailServer, free_port
 
 SETTINGS = MailSettings(
@@ -148,7 +148,7 @@ def misbehave() -> Iterator[Misbehave]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail, "TIMEOUT", 0.2)
+    monkeypatch.setattr(smtp, "TIMEOUT", 0.2)
 
 
 def mailer(server: FaultyServer | MailServer, **settings: Any) -> Mailer:
@@ -529,7 +529,7 @@ def test_after_too_long_a_dialog_the_mail_is_not_handed_over(
     misbehave: Misbehave, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker may have taken the row up by then."""
-    monkeypatch.setattr(mail, "PATIENCE", -1)
+    monkeypatch.setattr(smtp, "PATIENCE", -1)
     server = misbehave()
 
     with pytest.raises(DeliveryFailed, match="too slow") as caught:

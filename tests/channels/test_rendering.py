@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from qlmhook.channels.mail.rendering import Rendered, Templates
 from qlmhook.errors import DeliveryFailed
-from qlmhook.templating import Rendered, Templates
 
 ITEM = {"ActivationKey": "AAAAA", "FullName": "Ann Smith", "ProductName": "Alpha", "OrderID": "900000001"}
 SECOND = {**ITEM, "ActivationKey": "BBBBB", "ProductName": "Beta"}

@@ -16,14 +16,16 @@ from typing import Any
 
 import pytest
 
-from qlmhook import listing, models, outbox
 from qlmhook.cli import main
 from qlmhook.config import CONFIG_VARIABLE, load_settings
-from qlmhook.service import Service
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
+from qlmhook.outbox import queue
+from qlmhook.reports import listings
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, URL, Configure, MailServer, Shop, free_port
-from tests.server import command, environment, serving
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.server import command, environment, serving
 
 FUTURE = f"{datetime.now(UTC) + timedelta(days=365):%Y-%m-%d %H:%M:%S}"
 PAST = "2020-01-01 00:00:00"
@@ -351,7 +353,7 @@ class TestLicense:
     def test_the_command_that_an_alert_names_finds_something(self, run: Run, renewed: Shop) -> None:
         with renewed.service.database.reading():
             texts = [
-                outbox.payload_of(row)["text"] for row in models.Outbox.select().where(models.Outbox.kind == "alert")
+                queue.payload_of(row)["text"] for row in models.Outbox.select().where(models.Outbox.kind == "alert")
             ]
         named = [found for text in texts for found in re.findall(r"`qlmhook (license list [^`]+)`", text)]
 
@@ -362,7 +364,7 @@ class TestLicense:
         """Among 300,000 others a look at all of them takes a second."""
         with renewed.service.database.reading(), caplog.at_level(logging.DEBUG, logger="peewee"):
             caplog.clear()
-            assert len(listing.licenses(now=renewed.clock(), order="900000006")) == 1
+            assert len(listings.licenses(now=renewed.clock(), order="900000006")) == 1
             statements: list[Any] = [record.msg for record in caplog.records if record.name == "peewee"]
         path = str(renewed.service.settings.database).removeprefix("sqlite:///")
         with closing(sqlite3.connect(path)) as connection:
@@ -379,7 +381,7 @@ class TestLicense:
     def test_search_finds_a_key_as_a_person_types_it(self, run: Run, sold: Shop) -> None:
         """In lower case, without dashes, and in part."""
         with sold.service.database.reading():
-            key = listing.licenses(now=sold.clock())[2]["key"]
+            key = listings.licenses(now=sold.clock())[2]["key"]
 
         assert refs(run("license", "list", "--json", "--search", key.lower().replace("-", "")[:20]).rows) == ["3"]
 

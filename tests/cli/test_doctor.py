@@ -11,13 +11,16 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from click.testing import CliRunner
 
-from qlmhook import mappings, models, outbox
+from qlmhook.catalog import mappings
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE
 from qlmhook.errors import QlmhookError
-from qlmhook.service import Service
-from tests.avangate.orders import Line, Order
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
 from tests.conftest import KEY, PASSWORD, USER, Clock, MailServer, OpenShop, Shop, free_port
+from tests.plugins.avangate.orders import Line, Order
 
 pytestmark = pytest.mark.own_database
 
@@ -227,8 +230,8 @@ def with_rows_that_were_given_up(installation: Installation) -> None:
     now = installation.shop.clock()
     with installation.shop.service.database.transaction():
         for _ in range(2):
-            outbox.add("mail", {}, now=now)
-        models.Outbox.update(state=outbox.DEAD).execute()
+            queue.add(Kind.MAIL, {}, now=now)
+        models.Outbox.update(state=queue.DEAD).execute()
 
 
 def with_a_worker_that_fell_silent(installation: Installation) -> None:

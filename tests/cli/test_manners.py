@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import ledger, licenses, listing, models
 from qlmhook.cli import commands
 from qlmhook.cli.binding import host_and_port, refuse_taken
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX
 from qlmhook.errors import QlmhookError
-from tests.avangate.orders import Order
+from qlmhook.inbox import notification_store
+from qlmhook.licensing import licenses
+from qlmhook.reports import listings
+from qlmhook.storage import models
 from tests.conftest import KEY, Configure, MailServer, OpenShop, Shop, free_port
-from tests.server import PATIENCE, ROOT, command, environment
+from tests.plugins.avangate.orders import Order
+from tests.support.server import PATIENCE, ROOT, command, environment
 
 
 @pytest.fixture
@@ -266,7 +269,7 @@ class TestTables:
         return shop
 
     @pytest.mark.parametrize(
-        ("listing", "texts"),
+        ("words", "texts"),
         [
             ("notification list", [LONG]),
             ("outbox list", [f"{LONG} (error)", f"{LONG} (answer)"]),
@@ -274,14 +277,14 @@ class TestTables:
     )
     @pytest.mark.usefixtures("shop")
     def test_reasons_errors_and_answers_are_whole_on_a_terminal(
-        self, tmp_path: Path, listing: str, texts: list[str]
+        self, tmp_path: Path, words: str, texts: list[str]
     ) -> None:
-        shown = on_a_terminal(tmp_path / "qlmhook.toml", *listing.split())
+        shown = on_a_terminal(tmp_path / "qlmhook.toml", *words.split())
 
         assert [text for text in texts if text not in shown] == []
 
     @pytest.mark.parametrize(
-        ("listing", "text"),
+        ("words", "text"),
         [
             ("license list", "long " * 20 + "name"),
             ("outbox list", f"subject {'long ' * 20}end"),
@@ -289,11 +292,11 @@ class TestTables:
         ],
     )
     @pytest.mark.usefixtures("shop")
-    def test_other_columns_are_cut_on_a_terminal_alone(self, tmp_path: Path, listing: str, text: str) -> None:
+    def test_other_columns_are_cut_on_a_terminal_alone(self, tmp_path: Path, words: str, text: str) -> None:
         config = tmp_path / "qlmhook.toml"
 
-        assert text in command(config, *listing.split()).stdout
-        assert text not in on_a_terminal(config, *listing.split())
+        assert text in command(config, *words.split()).stdout
+        assert text not in on_a_terminal(config, *words.split())
 
 
 class TestResend:
@@ -309,7 +312,7 @@ class TestResend:
         shop.service.delivery.work_off()
         config = tmp_path / "qlmhook.toml"
         with shop.service.database.reading():
-            [license] = listing.licenses(now=shop.clock())
+            [license] = listings.licenses(now=shop.clock())
         key = license["key"]
         shop.service.decisions.decide(key, "revoke", why="Sold on.\nTwice.", operator="bob")
 
@@ -325,7 +328,7 @@ class TestResend:
         )
         assert (reinstated.returncode, resent.returncode) == (0, 0)
         with shop.service.database.reading():
-            assert [row["kind"] for row in listing.outbox_rows()] == ["mail", "mail"]
+            assert [row["kind"] for row in listings.outbox_rows()] == ["mail", "mail"]
             assert licenses.find(key).revoked_at is None
 
 
@@ -399,4 +402,4 @@ class TestBodies:
         assert "\nfields:\n" in text
         assert "body" not in text
         assert (row["body"], ["REFNO", "900000001"] in row["fields"]) == (None, True)
-        assert row["state"] in ledger.STATES
+        assert row["state"] in notification_store.STATES

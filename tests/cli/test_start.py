@@ -8,23 +8,22 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qlmhook import models
+from qlmhook.domain.events import Message
 from qlmhook.errors import SourceRefused, Unavailable
-from qlmhook.events import Message
-from qlmhook.registry import Account
-from qlmhook.service import Service
-from qlmhook.vendor import Notification, Reply, Vendor, Verified
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, signed
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
+from qlmhook.vendors.accounts import Account
+from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
 from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
-from tests.server import FORM, command, environment
-from tests.test_registry import section
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, signed
+from tests.support.server import FORM, command, environment
+from tests.vendors.test_accounts import section
 
 pytestmark = pytest.mark.own_database
 
@@ -224,7 +223,7 @@ class Secretive(Vendor):
     def parse(self, notification: Notification) -> Message:
         raise NotImplementedError
 
-    def receipt(self, notification: Notification, verified: Verified, now: datetime) -> Reply:
+    def receipt(self, notification: Notification, verified: Verified, outcome: Outcome) -> Reply:
         raise NotImplementedError
 
 

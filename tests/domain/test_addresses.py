@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlmhook import models, properties
-from qlmhook.addresses import address_key, mailbox
+from qlmhook.catalog import parser
 from qlmhook.config import CONFIG_VARIABLE, MailSettings, load_settings
+from qlmhook.domain.addresses import address_key, mailbox
 from qlmhook.errors import ConfigurationError, PropertyError
-from tests.avangate.orders import Order
+from qlmhook.storage import models
 from tests.conftest import MailServer, OpenShop, Shop
+from tests.plugins.avangate.orders import Order
 
 NONE: dict[str, str] = {}
 PRODUCT = "&is_productid=1&is_majorversion=1&is_minorversion=0"
@@ -78,7 +79,7 @@ Load = Callable[[str], MailSettings]
 @pytest.mark.parametrize("address", GOOD)
 def test_what_is_an_address_is_one_everywhere(load: Load, address: str) -> None:
     value = f"{PRODUCT}&is_ccemail={quote(address)}"
-    checked = properties.check("pid_1", value, NONE.get)
+    checked = parser.check("pid_1", value, NONE.get)
     settings = load(f'sender = "{address}"\noperator = "{address}"\nbcc = ["{address}"]')
 
     assert address_key(address) == address.lower()
@@ -91,7 +92,7 @@ def test_what_is_an_address_is_one_everywhere(load: Load, address: str) -> None:
 @pytest.mark.parametrize("name", ["is_emailfrom", "is_ccemail", "is_bccemail"])
 def test_what_is_none_is_refused_when_a_property_is_set(name: str, address: str) -> None:
     with pytest.raises(PropertyError, match=f"^{name} is .*; meant is e-mail addresses, separated by semicolons"):
-        properties.check("pid_1", f"{PRODUCT}&{name}={address}", NONE.get)
+        parser.check("pid_1", f"{PRODUCT}&{name}={address}", NONE.get)
 
 
 @pytest.mark.parametrize("address", BAD)

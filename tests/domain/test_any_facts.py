@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qlmhook import entitlement
-from qlmhook.events import EventKind, Standing
-from qlmhook.facts import Fact
-from qlmhook.lines import sort_out
-from qlmhook.rules import Policy
-from qlmhook.terms import FOREVER
-from tests.pure.made import KEYS, MONTH, TERMS, circumstances, day, issued, line, paid, subscription, told
+from qlmhook.domain import entitlement
+from qlmhook.domain.events import EventKind, Standing
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.lines import sort_out
+from qlmhook.domain.rules import Policy
+from qlmhook.domain.terms import FOREVER
+from tests.support.made import KEYS, MONTH, TERMS, circumstances, day, issued, line, paid, subscription, told
 
 DAYS = st.integers(0, 40)
 ENDS = st.none() | st.integers(1, 90)

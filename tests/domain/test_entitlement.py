@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from qlmhook import entitlement
-from qlmhook.events import Customer, EventKind, Standing
-from qlmhook.facts import Fact
-from qlmhook.purchases import Circumstances
-from qlmhook.rules import Policy
-from qlmhook.standing import Bar
-from qlmhook.terms import Terms
-from tests.pure.made import (
+from qlmhook.domain import entitlement
+from qlmhook.domain.events import Customer, EventKind, Standing
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.purchases import Circumstances
+from qlmhook.domain.restrictions import Bar
+from qlmhook.domain.rules import Policy
+from qlmhook.domain.terms import Terms
+from tests.support.made import (
     ANN,
     KEYS,
     LINE,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from qlmhook.events import EventKind
-from qlmhook.facts import Fact
-from qlmhook.lines import Subject, sort_out
-from tests.pure.made import line, paid, refund, subscription, told
+from qlmhook.domain.events import EventKind
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.lines import Subject, sort_out
+from tests.support.made import line, paid, refund, subscription, told
 
 ONE, TWO = line("101#1"), line("102#1", product="102")
 

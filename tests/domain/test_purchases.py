@@ -6,14 +6,14 @@ from itertools import permutations
 
 import pytest
 
-from qlmhook import purchases
+from qlmhook.domain import purchases
+from qlmhook.domain.events import EventKind, Item
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.purchases import MAX_KEYS, MAX_QUANTITY, Circumstances, Purchase, Undoing
+from qlmhook.domain.rules import Policy
+from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.errors import Held
-from qlmhook.events import EventKind, Item
-from qlmhook.facts import Fact
-from qlmhook.purchases import MAX_KEYS, MAX_QUANTITY, Circumstances, Purchase, Undoing
-from qlmhook.rules import Policy
-from qlmhook.terms import FOREVER, Terms
-from tests.pure.made import KEYS, LINE, MONTH, TERMS, circumstances, day, issued, line, paid, refund, told
+from tests.support.made import KEYS, LINE, MONTH, TERMS, circumstances, day, issued, line, paid, refund, told
 
 PLACE = ("1", LINE)
 

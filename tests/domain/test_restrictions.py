@@ -6,12 +6,12 @@ from itertools import permutations
 
 import pytest
 
-from qlmhook import standing
-from qlmhook.events import Customer, EventKind, Item, Standing
-from qlmhook.facts import Fact
-from qlmhook.standing import Bar
-from qlmhook.terms import FOREVER
-from tests.pure.made import ANN, day, line, paid, subscription, told
+from qlmhook.domain import restrictions
+from qlmhook.domain.events import Customer, EventKind, Item, Standing
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.restrictions import Bar
+from qlmhook.domain.terms import FOREVER
+from tests.support.made import ANN, day, line, paid, subscription, told
 
 OPENED, WON, LOST = EventKind.CHARGEBACK_OPENED, EventKind.CHARGEBACK_WON, EventKind.CHARGEBACK_LOST
 BOB = Customer(email="bob@example.com")
@@ -57,12 +57,12 @@ class TestDisputes:
     def test_the_newest_word_of_each_order_counts(self) -> None:
         facts = [told(OPENED, on=1), told(OPENED, order="2", on=2), told(WON, on=3), paid(on=4)]
 
-        found = [(dispute.order_ref, dispute.is_open, dispute.is_lost) for dispute in standing.disputes(facts)]
+        found = [(dispute.order_ref, dispute.is_open, dispute.is_lost) for dispute in restrictions.disputes(facts)]
 
         assert found == [("1", False, False), ("2", True, False)]
 
     def test_a_dispute_may_be_lost(self) -> None:
-        [dispute] = standing.disputes([told(OPENED, on=1), told(LOST, on=2)])
+        [dispute] = restrictions.disputes([told(OPENED, on=1), told(LOST, on=2)])
 
         assert (dispute.is_open, dispute.is_lost, dispute.learned_at) == (False, True, day(2))
 
@@ -72,19 +72,19 @@ class TestDisputes:
         again = told(OPENED, on=2, learned=7)
         learned_late = replace(first, learned_at=day(9))
 
-        assert [one.learned_at for one in standing.disputes([first, again])] == [day(5)]
-        assert [one.learned_at for one in standing.disputes([learned_late, again])] == [day(7)]
-        assert [one.told for one in standing.disputes([first, again])] == [again]
+        assert [one.learned_at for one in restrictions.disputes([first, again])] == [day(5)]
+        assert [one.learned_at for one in restrictions.disputes([learned_late, again])] == [day(7)]
+        assert [one.told for one in restrictions.disputes([first, again])] == [again]
 
     def test_a_dispute_that_is_opened_again_is_news(self) -> None:
         facts = [told(OPENED, on=1), told(WON, on=2), told(OPENED, on=3)]
 
-        assert [one.learned_at for one in standing.disputes(facts)] == [day(3)]
+        assert [one.learned_at for one in restrictions.disputes(facts)] == [day(3)]
 
     def test_an_open_one_bars_the_license_and_says_why(self) -> None:
         facts = [told(OPENED, on=1), told(OPENED, order="2", on=1), told(WON, order="2", on=2)]
 
-        assert standing.open_disputes(facts) == [Bar(why="The chargeback of order 1 is open.", learned_at=day(1))]
+        assert restrictions.open_disputes(facts) == [Bar(why="The chargeback of order 1 is open.", learned_at=day(1))]
 
 
 class TestRepeats:
@@ -94,47 +94,47 @@ class TestRepeats:
     def test_a_dispute_that_stands_as_it_did(self, kind: EventKind) -> None:
         again = told(kind, on=2)
 
-        assert standing.is_repeat(again.event, [told(kind, on=1), again])
+        assert restrictions.is_repeat(again.event, [told(kind, on=1), again])
 
     @pytest.mark.parametrize("kind", [OPENED, WON, LOST])
     def test_the_first_word_of_a_dispute_is_none(self, kind: EventKind) -> None:
         first = told(kind, on=2)
 
-        assert not standing.is_repeat(first.event, [paid(), first])
+        assert not restrictions.is_repeat(first.event, [paid(), first])
 
     def test_a_dispute_that_is_opened_again_is_none(self) -> None:
         again = told(OPENED, on=3)
 
-        assert not standing.is_repeat(again.event, [told(OPENED, on=1), told(WON, on=2), again])
+        assert not restrictions.is_repeat(again.event, [told(OPENED, on=1), told(WON, on=2), again])
 
     def test_what_is_told_of_a_dispute_later_does_not_count(self) -> None:
         event = told(OPENED, on=2)
 
-        assert not standing.is_repeat(event.event, [told(WON, on=1), event, told(OPENED, on=3)])
+        assert not restrictions.is_repeat(event.event, [told(WON, on=1), event, told(OPENED, on=3)])
 
     def test_other_events_of_the_same_time_count(self) -> None:
         """A dispute is opened and won in one second, and won again later."""
         won = told(WON, on=1)
 
-        assert not standing.is_repeat(won.event, [told(OPENED, on=1), won])
-        assert standing.is_repeat(told(WON, on=2).event, [told(OPENED, on=1), won])
+        assert not restrictions.is_repeat(won.event, [told(OPENED, on=1), won])
+        assert restrictions.is_repeat(told(WON, on=2).event, [told(OPENED, on=1), won])
 
     def test_what_is_not_about_the_dispute_does_not_count(self) -> None:
         facts = [told(OPENED, on=1), paid(on=2)]
 
-        assert standing.is_repeat(told(OPENED, on=3).event, facts)
+        assert restrictions.is_repeat(told(OPENED, on=3).event, facts)
 
     def test_what_was_told_in_the_same_second_counts(self) -> None:
         """The dispute was opened again and won again."""
         facts = [told(WON, on=1), told(OPENED, on=2)]
 
-        assert not standing.is_repeat(told(WON, on=2).event, facts)
+        assert not restrictions.is_repeat(told(WON, on=2).event, facts)
 
     @pytest.mark.parametrize("arrival", list(permutations([0, 1])))
     def test_of_several_words_the_newest_counts(self, arrival: Sequence[int]) -> None:
         before = [told(OPENED, on=1), told(WON, on=2)]
 
-        assert standing.is_repeat(told(WON, on=3).event, [before[index] for index in arrival])
+        assert restrictions.is_repeat(told(WON, on=3).event, [before[index] for index in arrival])
 
     @pytest.mark.parametrize(
         ("items", "detail", "repeat"),
@@ -156,7 +156,7 @@ class TestRepeats:
             for item in (line(undone=1), line("102#1"))
         ]
 
-        assert standing.is_repeat(told(EventKind.REFUNDED, on=2, items=items, detail=detail).event, known) is repeat
+        assert restrictions.is_repeat(told(EventKind.REFUNDED, on=2, items=items, detail=detail).event, known) is repeat
 
     def test_two_refunds_of_half_an_order_are_none_of_the_whole(self) -> None:
         one, other = line(), line("102#1")
@@ -165,18 +165,18 @@ class TestRepeats:
             told(EventKind.REFUNDED, other, on=2, items=[other]),
         ]
 
-        assert not standing.is_repeat(told(EventKind.REFUNDED, on=3, items=[one, other]).event, known)
+        assert not restrictions.is_repeat(told(EventKind.REFUNDED, on=3, items=[one, other]).event, known)
 
     def test_an_event_is_no_repeat_of_itself_nor_of_another_kind(self) -> None:
         event = told(EventKind.REFUNDED, line(), on=2)
 
-        assert not standing.is_repeat(event.event, [event])
-        assert not standing.is_repeat(event.event, [event, told(EventKind.CANCELED, line(), on=1)])
+        assert not restrictions.is_repeat(event.event, [event])
+        assert not restrictions.is_repeat(event.event, [event, told(EventKind.CANCELED, line(), on=1)])
 
     def test_what_is_of_another_kind_at_the_same_time_is_no_part_of_it(self) -> None:
         event = told(EventKind.CANCELED, line(), on=2)
 
-        assert not standing.is_repeat(event.event, [told(EventKind.REFUNDED, line(), on=2), event])
+        assert not restrictions.is_repeat(event.event, [told(EventKind.REFUNDED, line(), on=2), event])
 
 
 class TestNamings:
@@ -185,43 +185,43 @@ class TestNamings:
     def test_what_is_said_of_the_subscription_later_counts(self) -> None:
         facts = [subscription(on=5, customer=BOB), paid(on=1)]
 
-        assert standing.namings(facts) == [ANN, BOB]
+        assert restrictions.namings(facts) == [ANN, BOB]
 
     def test_an_order_names_its_customer_when_it_is_paid(self) -> None:
         """Not when that is told, which may be a re-sent message."""
-        assert standing.namings([subscription(on=5, customer=BOB), paid(on=9, paid=1)]) == [ANN, BOB]
-        assert standing.namings([subscription(on=5, customer=BOB), paid(on=9)]) == [BOB, ANN]
+        assert restrictions.namings([subscription(on=5, customer=BOB), paid(on=9, paid=1)]) == [ANN, BOB]
+        assert restrictions.namings([subscription(on=5, customer=BOB), paid(on=9)]) == [BOB, ANN]
 
     def test_the_same_name_of_an_order_again_is_no_news(self) -> None:
         facts = [paid(on=1), subscription(on=5, customer=BOB), paid(on=9)]
 
-        assert standing.namings(facts) == [ANN, BOB]
+        assert restrictions.namings(facts) == [ANN, BOB]
 
     def test_another_name_in_a_later_message_is_news_of_that_day(self) -> None:
         corrected = told(EventKind.PAID, line(), on=9, paid=1, customer=BOB)
 
-        assert standing.namings([paid(on=1, paid=1), subscription(on=5), corrected]) == [ANN, ANN, BOB]
+        assert restrictions.namings([paid(on=1, paid=1), subscription(on=5), corrected]) == [ANN, ANN, BOB]
 
     def test_the_same_name_in_another_order_is_news(self) -> None:
         facts = [paid(on=1), subscription(on=5, customer=BOB), paid(order="2", on=9)]
 
-        assert standing.namings(facts) == [ANN, BOB, ANN]
+        assert restrictions.namings(facts) == [ANN, BOB, ANN]
 
     def test_the_clerk_of_a_refund_is_no_customer(self) -> None:
-        assert standing.namings([paid(), told(EventKind.REFUNDED, line(), on=2, customer=BOB)]) == [ANN]
+        assert restrictions.namings([paid(), told(EventKind.REFUNDED, line(), on=2, customer=BOB)]) == [ANN]
 
     def test_of_one_time_the_later_fact_counts(self) -> None:
         facts = [subscription(on=5, customer=BOB), subscription(on=5)]
 
-        assert standing.namings(facts) == [BOB, ANN]
+        assert restrictions.namings(facts) == [BOB, ANN]
 
 
 class TestSubscriptions:
     def test_the_newest_fact_of_a_kind(self) -> None:
         facts = [subscription(on=1), subscription(on=2), paid(on=3)]
 
-        assert standing.newest(facts, EventKind.SUBSCRIPTION) is facts[1]
-        assert standing.newest(facts, EventKind.REFUNDED) is None
+        assert restrictions.newest(facts, EventKind.SUBSCRIPTION) is facts[1]
+        assert restrictions.newest(facts, EventKind.REFUNDED) is None
 
     @pytest.mark.parametrize(
         ("fact", "end"),
@@ -234,17 +234,17 @@ class TestSubscriptions:
         ],
     )
     def test_its_end_is_a_date_or_never(self, fact: Fact | None, end: object) -> None:
-        assert standing.subscription_end(fact) == end
+        assert restrictions.subscription_end(fact) == end
 
     @pytest.mark.parametrize("said", [None, Standing(), Standing(expired=True, grace_days=3)])
     def test_what_is_neither_stopped_nor_paused_is_not_barred(self, said: Standing | None) -> None:
-        assert standing.stops_and_pauses(subscription(standing=said)) == []
-        assert standing.stops_and_pauses(None) == []
+        assert restrictions.stops_and_pauses(subscription(standing=said)) == []
+        assert restrictions.stops_and_pauses(None) == []
 
     def test_a_stop_bars_without_end_and_a_pause_between_its_dates(self) -> None:
         said = Standing(stopped=True, paused=True, paused_from=day(6), paused_until=day(8))
 
-        assert standing.stops_and_pauses(subscription(on=5, standing=said)) == [
+        assert restrictions.stops_and_pauses(subscription(on=5, standing=said)) == [
             Bar(why="The subscription is stopped.", learned_at=day(5)),
             Bar(why="The subscription is paused.", learned_at=day(5), begins_at=day(6), ends_at=day(8)),
         ]
@@ -253,11 +253,11 @@ class TestSubscriptions:
     def test_without_a_word_of_its_end_or_grace_there_is_none(self, said: Standing | None) -> None:
         fact = subscription(standing=said)
 
-        assert (standing.ended_at(fact), standing.grace_days(fact)) == (None, 0)
-        assert (standing.ended_at(None), standing.grace_days(None)) == (None, 0)
+        assert (restrictions.ended_at(fact), restrictions.grace_days(fact)) == (None, 0)
+        assert (restrictions.ended_at(None), restrictions.grace_days(None)) == (None, 0)
 
     def test_it_ended_when_the_vendor_said_so_whatever_its_date(self) -> None:
-        assert standing.ended_at(subscription(on=5, ends=30, standing=Standing(expired=True))) == day(5)
+        assert restrictions.ended_at(subscription(on=5, ends=30, standing=Standing(expired=True))) == day(5)
 
     def test_the_use_goes_on_for_the_days_of_grace(self) -> None:
-        assert standing.grace_days(subscription(standing=Standing(grace_days=3))) == 3
+        assert restrictions.grace_days(subscription(standing=Standing(grace_days=3))) == 3

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook.events import EventKind
-from qlmhook.rules import RULES, Effect, Policy, as_markdown, effect_of
-from tests.pure.made import STRICT
+from qlmhook.domain.events import EventKind
+from qlmhook.domain.rules import RULES, Effect, Policy, as_markdown, effect_of
+from tests.support.made import STRICT
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -4,14 +4,14 @@ from datetime import datetime
 
 import pytest
 
-from qlmhook import entitlement
+from qlmhook.domain import entitlement
+from qlmhook.domain.events import EventKind, Item
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.lines import sort_out
+from qlmhook.domain.purchases import Place
+from qlmhook.domain.terms import Terms
 from qlmhook.errors import Held
-from qlmhook.events import EventKind, Item
-from qlmhook.facts import Fact
-from qlmhook.lines import sort_out
-from qlmhook.purchases import Place
-from qlmhook.terms import Terms
-from tests.pure.made import TERMS, circumstances, day, derived, issued, line, paid, refund, subscription, told
+from tests.support.made import TERMS, circumstances, day, derived, issued, line, paid, refund, subscription, told
 
 FIRST = paid(line(ends=30))
 TOLD = subscription(on=5, ends=90)

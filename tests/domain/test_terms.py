@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from qlmhook.terms import FOREVER, Terms, days_after, end_of_day
-from tests.pure.made import TERMS, day, end_of
+from qlmhook.domain.terms import FOREVER, Terms, days_after, end_of_day
+from tests.support.made import TERMS, day, end_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -11,19 +11,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from qlmhook import ledger, licenses, listing, mappings, models
-from qlmhook import outbox as outbox_module
-from qlmhook.audit import Cause
+from qlmhook.catalog import mappings
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE, load_settings
 from qlmhook.errors import ConfigurationError, NotFound, QlmhookError
-from qlmhook.listing import Row
-from qlmhook.renaming import CARRIERS
-from tests.avangate.idn_peer import IdnPeer
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
+from qlmhook.inbox import notification_store
+from qlmhook.licensing import licenses
+from qlmhook.licensing.audit import Cause
+from qlmhook.outbox import queue as outbox_module
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
+from qlmhook.services.rename import CARRIERS
+from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, Clock, Configure, MailServer, Shop, free_port
-from tests.server import ROOT, running
+from tests.plugins.avangate.idn_peer import IdnPeer
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.server import ROOT, running
 
 CONFIRM = f"{MAPPING}&is_sendresponse=true&is_emailtemplate_renew=Customer.Renewal"
 FIRST = Order()
@@ -72,7 +76,7 @@ def post(shop: Shop, *messages: Order | Subscription) -> None:
 
 def issued(shop: Shop, *, order: str = "") -> list[Row]:
     with shop.service.database.reading():
-        return listing.licenses(now=shop.clock(), order=order)
+        return listings.licenses(now=shop.clock(), order=order)
 
 
 def pick(shop: Shop, *names: str) -> list[tuple[Any, ...]]:
@@ -81,12 +85,12 @@ def pick(shop: Shop, *names: str) -> list[tuple[Any, ...]]:
 
 def outbox(shop: Shop, kind: str) -> list[Row]:
     with shop.service.database.reading():
-        return [row for row in listing.outbox_rows() if row["kind"] == kind]
+        return [row for row in listings.outbox_rows() if row["kind"] == kind]
 
 
 def states(shop: Shop) -> list[str]:
     with shop.service.database.reading():
-        return [row["state"] for row in listing.notifications()]
+        return [row["state"] for row in listings.notifications()]
 
 
 def rows_of(shop: Shop, name: str) -> dict[str, int]:
@@ -145,7 +149,7 @@ class TestLetterCase:
         shop.map("101")
         post(shop, FIRST)
         with shop.service.database.transaction():
-            ledger.note_key("AvanGate", "00000000", "", now=shop.clock())
+            notification_store.note_key("AvanGate", "00000000", "", now=shop.clock())
 
         again = reopen("AvanGate")
 
@@ -205,7 +209,7 @@ class TestStrays:
     ) -> None:
         """One that has rows of its own is rather another account."""
         with sold.service.database.transaction():
-            ledger.note_key("books", "00000000", "", now=sold.clock())
+            notification_store.note_key("books", "00000000", "", now=sold.clock())
 
         again = reopen("shop", more=more)
 
@@ -555,7 +559,7 @@ class TestDoubles:
         assert (gone["status"], gone["subscription_ref"]) == ("revoked", "")
         assert gone["barred_why"] == (f"It was issued twice; {key} stays. The account avangate is called shop now.")
         with again.service.database.reading():
-            entry = listing.license_history(licenses.find(gone["key"]))[-1]
+            entry = listings.license_history(licenses.find(gone["key"]))[-1]
         assert (entry["change"], entry["actor"], entry["why"]) == ("revoked", "operator ann", gone["barred_why"])
         assert entry["before"] == {"line": "101#1", "subscription_ref": "AAAAAAAAAA", "revoked_at": None}
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from qlmhook import listing, models
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE
-from tests.avangate.orders import Line, Order
-from tests.avangate.test_matrix_orders import alerts
+from qlmhook.reports import listings
+from qlmhook.storage import models
+from tests.channels.test_delivery import received
 from tests.conftest import MailServer, OpenShop, Shop
-from tests.test_delivery import received
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.test_matrix_orders import alerts
 
 # What an alert says is worked out before a database is asked.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -62,7 +63,7 @@ def test_a_subject_is_one_printable_line_and_still_alerted_once(shop: Shop, subj
             shop.service.mailing.alert(subject=f"Look: {subject}", text="text", now=shop.clock(), once=True)
 
     with shop.service.database.reading():
-        [row] = listing.outbox_rows()
+        [row] = listings.outbox_rows()
     assert row["subject"].startswith("Look:")
     assert row["subject"].isprintable()
     assert len(row["subject"]) <= 250
@@ -131,7 +132,7 @@ def test_the_commands_that_an_alert_names_find_something(
     SITUATIONS[situation](shop, mail_server)
     texts = alerts(shop)
     with shop.service.database.reading():
-        keys = [row["key"] for row in listing.licenses(now=shop.clock())]
+        keys = [row["key"] for row in listings.licenses(now=shop.clock())]
 
     assert texts
     for text in texts:
@@ -159,9 +160,9 @@ def test_a_license_is_found_by_each_of_its_orders(shop: Shop, number: int) -> No
     _sold(shop, *orders, other)
 
     with shop.service.database.reading():
-        found = listing.licenses(now=shop.clock(), order=orders[number].refno)
-        others = listing.licenses(now=shop.clock(), order=other.refno)
-        none = listing.licenses(now=shop.clock(), order="900000004")
+        found = listings.licenses(now=shop.clock(), order=orders[number].refno)
+        others = listings.licenses(now=shop.clock(), order=other.refno)
+        none = listings.licenses(now=shop.clock(), order="900000004")
 
     assert [row["order_ref"] for row in found] == [ORDER.refno]
     assert [row["order_ref"] for row in others] == [other.refno]
@@ -176,7 +177,7 @@ def test_a_notification_is_found_by_every_order_that_it_tells_of(shop: Shop) -> 
 
     with shop.service.database.reading():
         found = {
-            ref: [row["id"] for row in listing.notifications(order=ref)]
+            ref: [row["id"] for row in listings.notifications(order=ref)]
             for ref in (ORDER.refno, RENEWAL.refno, "the batch")
         }
 
@@ -186,6 +187,6 @@ def test_a_notification_is_found_by_every_order_that_it_tells_of(shop: Shop) -> 
 def test_a_reference_is_named_as_a_shell_takes_it(shop: Shop) -> None:
     """Another shop's may be any text."""
     with shop.service.database.reading():
-        words = shlex.split(listing.where_to_look("9 '$(x)"))
+        words = shlex.split(listings.where_to_look("9 '$(x)"))
 
     assert words == ["qlmhook", "notification", "list", "--order", "9 '$(x)"]

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import http, listing, models, outbox
-from qlmhook.listing import Row
-from tests.avangate.idn_peer import (
+from qlmhook.channels import http
+from qlmhook.outbox import queue
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
+from qlmhook.storage import models
+from tests.conftest import KEY, MAPPING, MailServer, OpenShop, Shop, free_port
+from tests.plugins.avangate.idn_peer import (
     SIGNED,
     IdnPeer,
     Treatment,
@@ -31,11 +35,10 @@ from tests.avangate.idn_peer import (
     stays_silent,
     takes_and_stays_silent,
 )
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import digest
-from tests.avangate.subscriptions import Subscription
-from tests.conftest import KEY, MAPPING, MailServer, OpenShop, Shop, free_port
-from tests.server import command
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import digest
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.server import command
 
 # What differs from engine to engine is in test_confirmations_under_fire.py.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -102,7 +105,7 @@ def work(shop: Shop, *, after: timedelta = timedelta(0)) -> None:
 
 def confirmations(shop: Shop) -> list[Row]:
     with shop.service.database.reading():
-        return [row for row in listing.outbox_rows() if row["kind"] == "idn"]
+        return [row for row in listings.outbox_rows() if row["kind"] == "confirmation"]
 
 
 def state(shop: Shop) -> str:
@@ -113,19 +116,19 @@ def state(shop: Shop) -> str:
 def retry(shop: Shop, kind: str) -> None:
     with shop.service.database.transaction():
         for row in models.Outbox.select().where(models.Outbox.kind == kind):
-            outbox.retry(row.id, shop.clock())
+            queue.retry(row.id, shop.clock())
 
 
 def replay_held(shop: Shop) -> None:
     with shop.service.database.reading():
-        held = [row["id"] for row in listing.notifications(state="held")]
+        held = [row["id"] for row in listings.notifications(state="held")]
     for notification_id in held:
         shop.service.intake.replay(notification_id)
 
 
 def the_license(shop: Shop) -> Row:
     with shop.service.database.reading():
-        [row] = listing.licenses(now=shop.clock())
+        [row] = listings.licenses(now=shop.clock())
     return row
 
 
@@ -137,7 +140,7 @@ def alerts(shop: Shop) -> list[tuple[str, str]]:
     """Subject and text of the alerts to the operator."""
     with shop.service.database.reading():
         rows = models.Outbox.select().where(models.Outbox.kind == "alert").order_by(models.Outbox.id)
-        return [(row.subject, outbox.payload_of(row)["text"]) for row in rows]
+        return [(row.subject, queue.payload_of(row)["text"]) for row in rows]
 
 
 def taken_by(server: MailServer) -> list[str]:
@@ -727,7 +730,7 @@ class TestCommands:
 
         assert rows[1] == {
             "id": 2,
-            "kind": "idn",
+            "kind": "confirmation",
             "state": "due",
             "attempts": 1,
             "due_at": "2026-01-01T12:01:00Z",
@@ -737,7 +740,10 @@ class TestCommands:
             "to": "",
             "subject": "confirmation",
         }
-        assert all(text in table[1] for text in ("idn", "900000001", "2Checkout answers 6 Error confirming the order."))
+        assert all(
+            text in table[1]
+            for text in ("confirmation", "900000001", "2Checkout answers 6 Error confirming the order.")
+        )
 
     def test_outbox_retry_sends_one_again_that_was_given_up(
         self, shop: Shop, peer: IdnPeer, run: Callable[..., str]
@@ -785,7 +791,7 @@ def test_a_license_says_what_became_of_its_orders_confirmation(
     work(shop)
 
     with shop.service.database.reading():
-        shown = listing.confirmation(models.License.get())
+        shown = listings.confirmation(models.License.get())
 
     assert (shown["confirmation"], shown["confirmed_at"] is not None) == (state, is_dated)
 

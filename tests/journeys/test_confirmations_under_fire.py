@@ -18,9 +18,12 @@ from typing import Any
 
 import pytest
 
-from qlmhook import listing, models, outbox
-from qlmhook.listing import Row
-from tests.avangate.idn_peer import (
+from qlmhook.outbox import queue
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
+from qlmhook.storage import models
+from tests.conftest import KEY, MAPPING, Clock, MailServer, OpenShop, Shop
+from tests.plugins.avangate.idn_peer import (
     IdnPeer,
     Received,
     answers,
@@ -30,10 +33,9 @@ from tests.avangate.idn_peer import (
     hangs_up_before_taking,
     signs_with_another_key,
 )
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed
-from tests.conftest import KEY, MAPPING, Clock, MailServer, OpenShop, Shop
-from tests.server import Server, environment, serving, wait_until
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.support.server import Server, environment, serving, wait_until
 
 CONFIRM = f"{MAPPING}&is_sendresponse=true"
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -106,13 +108,13 @@ def overrides(mail_server: Moments, peer: IdnPeer) -> dict[str, str]:
 
 def licenses(shop: Shop) -> list[Row]:
     with shop.service.database.reading():
-        return listing.licenses(now=shop.clock())
+        return listings.licenses(now=shop.clock())
 
 
 def states(shop: Shop, kind: str) -> Counter[str]:
     """How many rows of one kind are in each state."""
     with shop.service.database.reading():
-        return Counter(row["state"] for row in listing.outbox_rows() if row["kind"] == kind)
+        return Counter(row["state"] for row in listings.outbox_rows() if row["kind"] == kind)
 
 
 def hurry(shop: Shop) -> None:
@@ -231,7 +233,7 @@ def test_workers_that_are_killed_at_random_moments_confirm_each_order_once(
 
     def is_done() -> bool:
         hurry(shop)
-        return all(states(shop, kind) == {"done": len(orders)} for kind in ("mail", "idn"))
+        return all(states(shop, kind) == {"done": len(orders)} for kind in ("mail", "confirmation"))
 
     with serving(config, overrides=overrides) as server:
         for moment in dice.sample(MOMENTS, len(MOMENTS)):
@@ -292,10 +294,10 @@ def test_a_worker_that_dies_at_any_step_leaves_a_lease_that_another_takes_up(
             break
         except SystemExit:
             deaths += 1
-        clock.now += outbox.LEASE
+        clock.now += queue.LEASE
         shop.service.delivery.work_off()
 
     assert deaths > 8
     assert sorted(peer.confirmed) == [order.refno for order in numbered(range(1, deaths + 2))]
-    assert states(shop, "idn") == {"done": deaths + 1}
+    assert states(shop, "confirmation") == {"done": deaths + 1}
     assert too_early == []

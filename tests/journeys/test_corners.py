@@ -4,13 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from qlmhook import licenses, listing, models, outbox
-from qlmhook.database import Database
 from qlmhook.errors import ConfigurationError
-from qlmhook.worker import Worker
-from tests.avangate.orders import Line, Order
-from tests.avangate.test_matrix_orders import alerts, states
+from qlmhook.licensing import licenses
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.reports import listings
+from qlmhook.services.worker import Worker
+from qlmhook.storage import models
+from qlmhook.storage.database import Database
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.test_matrix_orders import alerts, states
 
 TWO_LINES = [Line(), Line(pid="102", name="Beta", ref="BBBBBBBBBB")]
 
@@ -22,7 +26,7 @@ def test_a_mail_that_is_sent_by_hand_takes_up_no_other_license(open_shop: OpenSh
     shop.post(Order(lines=TWO_LINES).fields())
     shop.service.delivery.work_off()
     with shop.service.database.transaction():
-        [first] = listing.licenses(now=shop.clock())
+        [first] = listings.licenses(now=shop.clock())
         shop.service.mailing.resend(licenses.find(first["key"]), to="", now=shop.clock())
     shop.map("102")
 
@@ -30,7 +34,7 @@ def test_a_mail_that_is_sent_by_hand_takes_up_no_other_license(open_shop: OpenSh
     shop.service.delivery.work_off()
 
     with shop.service.database.reading():
-        [second] = [row for row in listing.licenses(now=shop.clock()) if row["key"] != first["key"]]
+        [second] = [row for row in listings.licenses(now=shop.clock()) if row["key"] != first["key"]]
     sent = b"".join(envelope.content for envelope in mail_server.envelopes)
     assert second["key"].encode() in sent
 
@@ -40,14 +44,14 @@ def test_a_worker_that_is_stopped_finishes_the_row_at_hand_only(open_shop: OpenS
     shop = open_shop(mail__host="127.0.0.1", mail__port="1")
     with shop.service.database.transaction():
         for number in range(3):
-            outbox.add("alert", {"text": str(number)}, now=shop.clock(), to="operator@example.com")
+            queue.add(Kind.ALERT, {"text": str(number)}, now=shop.clock(), to="operator@example.com")
     worker = Worker(shop.service.delivery, shop.service.refusals)
     worker.request_stop()
 
     worker.run()
 
     with shop.service.database.reading():
-        assert [row["attempts"] for row in listing.outbox_rows()] == [0, 0, 0]
+        assert [row["attempts"] for row in listings.outbox_rows()] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("resolution", ["PENDING", "SOMETHING NEW"])
@@ -85,12 +89,12 @@ def test_terms_that_cannot_be_read_any_more_hold_a_message(shop: Shop) -> None:
 def test_a_row_that_is_retried_begins_anew(shop: Shop) -> None:
     """After its next failure it waits a minute, not an hour."""
     with shop.service.database.transaction():
-        row = outbox.add("alert", {"text": ""}, now=shop.clock(), to="operator@example.com")
+        row = queue.add(Kind.ALERT, {"text": ""}, now=shop.clock(), to="operator@example.com")
         models.Outbox.update(attempts=40, state="dead", last_error="gone").execute()
 
-        outbox.retry(row.id, shop.clock())
+        queue.retry(row.id, shop.clock())
 
-        [again] = listing.outbox_rows()
+        [again] = listings.outbox_rows()
     assert (again["state"], again["attempts"], again["last_error"]) == ("due", 0, "")
 
 
@@ -109,6 +113,6 @@ def test_a_hundred_keys_are_confirmed_with_few_questions(shop: Shop) -> None:
     shop.service.delivery.work_off()
 
     with shop.service.database.reading():
-        [confirmation] = [row for row in listing.outbox_rows() if row["kind"] == "idn"]
+        [confirmation] = [row for row in listings.outbox_rows() if row["kind"] == "confirmation"]
     assert confirmation["last_error"].startswith("The mail with the license")
     assert datetime.now(UTC) - started < timedelta(seconds=20)

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from qlmhook import licenses, listing, models
-from qlmhook.decisions import Refusal
 from qlmhook.errors import NotFound
-from qlmhook.listing import Row
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import licenses as licenses_of
+from qlmhook.licensing import licenses
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
+from qlmhook.services.decide import Refusal
+from qlmhook.storage import models
 from tests.conftest import MAPPING, OpenShop, Shop
-from tests.server import command
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import licenses as licenses_of
+from tests.support.server import command
 
 Message = Order | Subscription
 Run = Callable[..., tuple[int, str, str]]
@@ -80,7 +82,7 @@ def found(shop: Shop) -> list[tuple[str, str | None]]:
 def history(shop: Shop) -> list[Row]:
     """Every change to the first license."""
     with shop.service.database.reading():
-        return listing.license_history(licenses.find(licenses_of(shop)[0]["key"]))
+        return listings.license_history(licenses.find(licenses_of(shop)[0]["key"]))
 
 
 def decisions(shop: Shop) -> int:

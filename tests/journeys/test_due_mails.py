@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from qlmhook import ledger, licenses, metrics
-from tests.avangate.idn_peer import IdnPeer, answers
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import alerts, mails, states, text_of, waiting
+from qlmhook.inbox import notification_store
+from qlmhook.licensing import licenses
+from qlmhook.web import metrics
 from tests.conftest import KEY, MAPPING, MailServer, OpenShop, Shop
-from tests.test_decisions import decide
-from tests.test_life import FIRST, RENEWAL, pick, post, renewed
-from tests.test_life import refund_of as refund
+from tests.journeys.test_decisions import decide
+from tests.journeys.test_life import FIRST, RENEWAL, pick, post, renewed
+from tests.journeys.test_life import refund_of as refund
+from tests.plugins.avangate.idn_peer import IdnPeer, answers
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import alerts, mails, states, text_of, waiting
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -257,7 +259,7 @@ def decide_on_first(shop: Shop, action: str) -> None:
 
 def dismissed(shop: Shop) -> None:
     with shop.service.database.transaction():
-        ledger.dismiss(ledger.get(1), "settled by hand", shop.clock())
+        notification_store.dismiss(notification_store.get(1), "settled by hand", shop.clock())
 
 
 class TestAddresses:

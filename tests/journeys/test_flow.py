@@ -1,9 +1,9 @@
 """An order from the post to the mail."""
 
-from qlmhook import listing
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import receipt_is_valid
+from qlmhook.reports import listings
 from tests.conftest import KEY, MailServer, OpenShop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import receipt_is_valid
 
 
 def test_a_paid_order_becomes_a_license_in_the_mailbox(open_shop: OpenShop, mail_server: MailServer) -> None:
@@ -18,7 +18,7 @@ def test_a_paid_order_becomes_a_license_in_the_mailbox(open_shop: OpenShop, mail
     assert answer.status_code == 200
     assert receipt_is_valid(answer.text, KEY, order.receipt_values(), "sha3_256")
     with shop.service.database.reading():
-        [license] = listing.licenses(now=shop.clock())
+        [license] = listings.licenses(now=shop.clock())
     assert license["activations"] == 2
     assert license["expires_at"] == "2026-12-31T22:00:00Z"
     [envelope] = mail_server.envelopes

@@ -9,14 +9,17 @@ import pytest
 from click.testing import CliRunner, Result
 from qlmhook_avangate.vendor import Avangate
 
-from qlmhook import ledger, listing, mappings, models
+from qlmhook.catalog import mappings
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE
-from qlmhook.events import Message
-from qlmhook.vendor import Notification
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
+from qlmhook.domain.events import Message
+from qlmhook.inbox import notification_store
+from qlmhook.reports import listings
+from qlmhook.storage import models
+from qlmhook.vendors.api import Notification
 from tests.conftest import MAPPING, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
 
 Run = Callable[..., Result]
 
@@ -45,7 +48,7 @@ def save(shop: Shop, name: str, value: str) -> None:
 def states(shop: Shop) -> dict[str, str]:
     """The state of each notification by its order, or its subscription."""
     with shop.service.database.reading():
-        rows = listing.notifications()
+        rows = listings.notifications()
     return {row["order_ref"] or row["subscription_ref"]: row["state"] for row in rows}
 
 
@@ -141,7 +144,7 @@ def held(shop: Shop) -> dict[str, int]:
     """What is held, by the name above."""
     with shop.service.database.reading():
         rows = {row.order_ref or row.subscription_ref: row.id for row in models.Notification.select()}
-        waiting = set(ledger.held())
+        waiting = set(notification_store.held())
     found = {
         name: rows.get(message.refno if isinstance(message, Order) else message.ref, 0)
         for name, message in HELD.items()

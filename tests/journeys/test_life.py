@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
-from qlmhook import ledger, licenses, listing, mappings
-from qlmhook.listing import Row
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import alerts, mails, notifications, states, text_of, waiting
-from tests.avangate.test_matrix_orders import licenses as licenses_of
+from qlmhook.catalog import mappings
+from qlmhook.inbox import notification_store
+from qlmhook.licensing import licenses
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
-from tests.server import command
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import Fields
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import alerts, mails, notifications, states, text_of, waiting
+from tests.plugins.avangate.test_matrix_orders import licenses as licenses_of
+from tests.support.server import command
 
 Message = Order | Subscription
 
@@ -81,7 +84,7 @@ def history(shop: Shop) -> list[Row]:
     """Every change to the only license."""
     key = the_license(shop)["key"]
     with shop.service.database.reading():
-        return listing.license_history(licenses.find(key))
+        return listings.license_history(licenses.find(key))
 
 
 def save(shop: Shop, name: str, value: str) -> None:
@@ -91,7 +94,7 @@ def save(shop: Shop, name: str, value: str) -> None:
 
 def replay_what_is_held(shop: Shop) -> None:
     with shop.service.database.reading():
-        held = ledger.held()
+        held = notification_store.held()
     for notification_id in held:
         shop.service.intake.replay(notification_id)
 

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import ledger, models
-from qlmhook.decisions import Refusal
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import alerts, mails, notifications, states, text_of, waiting
+from qlmhook.inbox import notification_store
+from qlmhook.services.decide import Refusal
+from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, USER, Configure, MailServer, OpenShop, Shop
-from tests.server import command
-from tests.test_decisions import decide, decisions, post
-from tests.test_life import (
+from tests.journeys.test_decisions import decide, decisions, post
+from tests.journeys.test_life import (
     FIRST,
     FIRST_END,
     ONE_KEY_PER_UNIT,
@@ -29,6 +26,10 @@ from tests.test_life import (
     status_at,
     the_license,
 )
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import alerts, mails, notifications, states, text_of, waiting
+from tests.support.server import command
 
 Message = Order | Subscription
 
@@ -157,7 +158,7 @@ class TestDecisions:
 
 def dismiss(shop: Shop, notification_id: int) -> None:
     with shop.service.database.transaction():
-        ledger.dismiss(ledger.get(notification_id), "a person has looked", shop.clock())
+        notification_store.dismiss(notification_store.get(notification_id), "a person has looked", shop.clock())
 
 
 class TestHolds:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook.listing import Row
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed
-from tests.avangate.subscriptions import Subscription
+from qlmhook.reports.listings import Row
 from tests.conftest import KEY, MAPPING, Shop
-from tests.server import Server, command, serving
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.server import Server, command, serving
 
 pytestmark = pytest.mark.slow
 

@@ -7,14 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook.events import Event, EventKind, Message
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import alerts, states, waiting
+from qlmhook.domain.events import Event, EventKind, Message
 from tests.conftest import OpenShop, Shop
-from tests.test_decisions import decide
-from tests.test_life import FIRST, FIRST_END, ONE_KEY_PER_UNIT, RENEWAL, RENEWED_END, REVOKING, chargeback, pick, post
-from tests.test_life import refund_of as refund
+from tests.journeys.test_decisions import decide
+from tests.journeys.test_life import (
+    FIRST,
+    FIRST_END,
+    ONE_KEY_PER_UNIT,
+    RENEWAL,
+    RENEWED_END,
+    REVOKING,
+    chargeback,
+    pick,
+    post,
+)
+from tests.journeys.test_life import refund_of as refund
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import alerts, states, waiting
 
 FIVE = FIRST.changed(lines=[Line(quantity="5"), Line(pid="102", name="Beta", ref="BBBBBBBBBB")])
 

@@ -6,13 +6,13 @@ from itertools import permutations
 
 import pytest
 
-from qlmhook import ledger
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import alerts, waiting
+from qlmhook.inbox import notification_store
 from tests.conftest import Shop
-from tests.test_decisions import decide
-from tests.test_life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, pick, post
+from tests.journeys.test_decisions import decide
+from tests.journeys.test_life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, pick, post
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import alerts, waiting
 
 LATER = "20260301000000"
 """When an order is sent again, after everything else has happened."""
@@ -218,4 +218,4 @@ class TestDismissed:
 
 def dismiss(shop: Shop, notification_id: int) -> None:
     with shop.service.database.transaction():
-        ledger.dismiss(ledger.get(notification_id), "a person has looked", shop.clock())
+        notification_store.dismiss(notification_store.get(notification_id), "a person has looked", shop.clock())

@@ -1,14 +1,14 @@
 """A license keeps the terms of the day on which it was sold."""
 
-from qlmhook import listing
-from qlmhook.listing import Row
-from tests.avangate.orders import Line, Order
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
 from tests.conftest import MAPPING, Shop
+from tests.plugins.avangate.orders import Line, Order
 
 
 def the_license(shop: Shop) -> Row:
     with shop.service.database.reading():
-        [license] = listing.licenses(now=shop.clock())
+        [license] = listings.licenses(now=shop.clock())
     return license
 
 
@@ -52,4 +52,4 @@ def test_a_removed_mapping_does_not_hold_what_was_sold(shop: Shop) -> None:
 
     assert the_license(shop)["status"] == "active"
     with shop.service.database.reading():
-        assert [row["state"] for row in listing.notifications()] == ["done", "done"]
+        assert [row["state"] for row in listings.notifications()] == ["done", "done"]

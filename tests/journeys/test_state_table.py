@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook.events import EventKind
-from qlmhook.rules import RULES
-from tests.avangate.orders import Line, Order
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import alerts, licenses, states, waiting
+from qlmhook.domain.events import EventKind
+from qlmhook.domain.rules import RULES
 from tests.conftest import OpenShop, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import alerts, licenses, states, waiting
 
 PAID = Order()
 FIRST_END = "2026-12-31T22:00:00Z"

@@ -5,7 +5,8 @@ import string
 
 import pytest
 
-from qlmhook import keys
+from qlmhook.domain.license_models import LICENSE_MODELS
+from qlmhook.licensing import keys
 
 MODELS = {
     "permanent": "A",
@@ -43,7 +44,7 @@ def test_a_key_begins_with_the_letter_of_its_model(model: str, letter: str) -> N
 
 
 def test_there_are_no_other_models() -> None:
-    assert dict(keys.LICENSE_MODELS) == MODELS
+    assert dict(LICENSE_MODELS) == MODELS
 
 
 def test_a_key_has_120_random_bits() -> None:

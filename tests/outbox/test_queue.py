@@ -5,20 +5,22 @@ from datetime import timedelta
 
 import pytest
 
-from qlmhook import models, outbox
 from qlmhook.errors import NotFound
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.storage import models
 from tests.conftest import Shop
 
 
 def add(shop: Shop, *subjects: str) -> list[models.Outbox]:
     """Add a row for each subject."""
     with shop.service.database.transaction():
-        return [outbox.add("alert", {"text": "x"}, now=shop.clock(), subject=subject) for subject in subjects]
+        return [queue.add(Kind.ALERT, {"text": "x"}, now=shop.clock(), subject=subject) for subject in subjects]
 
 
 def claim(shop: Shop) -> models.Outbox | None:
     with shop.service.database.transaction():
-        return outbox.claim(shop.clock())
+        return queue.claim(shop.clock())
 
 
 def claimed(shop: Shop) -> models.Outbox:
@@ -29,7 +31,7 @@ def claimed(shop: Shop) -> models.Outbox:
 
 def fail(shop: Shop, row: models.Outbox, *, permanent: bool = False) -> bool:
     with shop.service.database.transaction():
-        return outbox.fail(row, "no reason", permanent=permanent, now=shop.clock())
+        return queue.fail(row, "no reason", permanent=permanent, now=shop.clock())
 
 
 def stored(shop: Shop, row: models.Outbox) -> models.Outbox:
@@ -40,11 +42,11 @@ def stored(shop: Shop, row: models.Outbox) -> models.Outbox:
 def test_a_new_row_is_due_at_once_with_what_it_carries(shop: Shop) -> None:
     with shop.service.database.transaction():
         payload = {"text": "Größe", "renewal": True}
-        outbox.add("mail", payload, now=shop.clock(), vendor="v", order_ref="1", to="a@example.com", subject="s")
+        queue.add(Kind.MAIL, payload, now=shop.clock(), vendor="v", order_ref="1", to="a@example.com", subject="s")
 
     row = claimed(shop)
     assert (row.kind, row.vendor, row.order_ref, row.to, row.subject) == ("mail", "v", "1", "a@example.com", "s")
-    assert outbox.payload_of(row) == payload
+    assert queue.payload_of(row) == payload
     assert row.created_at == row.due_at == shop.clock()
 
 
@@ -64,13 +66,13 @@ def test_a_claim_leases_the_row_and_counts_the_attempt(shop: Shop) -> None:
 
     found = stored(shop, row)
     assert (found.state, found.attempts) == ("leased", 1)
-    assert found.leased_until == shop.clock() + outbox.LEASE
+    assert found.leased_until == shop.clock() + queue.LEASE
 
 
 def test_a_row_whose_lease_ran_out_is_taken_over(shop: Shop) -> None:
     add(shop, "x")
     first = claimed(shop)
-    shop.clock.now += outbox.LEASE - timedelta(seconds=1)
+    shop.clock.now += queue.LEASE - timedelta(seconds=1)
 
     assert claim(shop) is None
     shop.clock.now += timedelta(seconds=1)
@@ -82,14 +84,14 @@ def test_a_row_whose_lease_ran_out_is_taken_over(shop: Shop) -> None:
 def test_who_lost_the_lease_has_no_say_any_more(shop: Shop, late: str) -> None:
     add(shop, "x")
     first = claimed(shop)
-    shop.clock.now += outbox.LEASE
+    shop.clock.now += queue.LEASE
     second = claimed(shop)
 
     if late == "fail":
         fail(shop, first, permanent=True)
     else:
         with shop.service.database.transaction():
-            outbox.finish(first, shop.clock())
+            queue.finish(first, shop.clock())
 
     found = stored(shop, first)
     assert (found.state, found.lease) == ("leased", second.lease)
@@ -119,7 +121,7 @@ def test_a_finished_row_is_done_and_never_claimed_again(shop: Shop) -> None:
     row = claimed(shop)
 
     with shop.service.database.transaction():
-        outbox.finish(row, shop.clock())
+        queue.finish(row, shop.clock())
 
     found = stored(shop, row)
     assert (found.state, found.done_at, found.last_error) == ("done", shop.clock(), "")
@@ -132,7 +134,7 @@ def test_a_finished_row_is_done_and_never_claimed_again(shop: Shop) -> None:
     ("attempts", "minutes"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60), (100_000, 60)]
 )
 def test_the_delay_doubles_from_a_minute_to_an_hour(attempts: int, minutes: int) -> None:
-    assert outbox.delay_after(attempts) == timedelta(minutes=minutes)
+    assert queue.delay_after(attempts) == timedelta(minutes=minutes)
 
 
 def test_a_failed_row_waits_and_is_due_again(shop: Shop) -> None:
@@ -152,14 +154,14 @@ def test_a_failed_row_waits_and_is_due_again(shop: Shop) -> None:
 def test_whether_anything_is_due_is_told_without_claiming_it(shop: Shop) -> None:
     def due() -> bool:
         with shop.service.database.reading():
-            return outbox.is_any_due(shop.clock())
+            return queue.is_any_due(shop.clock())
 
     assert not due()
     add(shop, "x")
     assert due()
     claim(shop)
     assert not due()
-    shop.clock.now += outbox.LEASE
+    shop.clock.now += queue.LEASE
     assert due()
 
 
@@ -192,14 +194,14 @@ def test_a_retried_row_is_due_again_and_has_another_week(shop: Shop) -> None:
     shop.clock.now += timedelta(days=30)
 
     with shop.service.database.transaction():
-        outbox.retry(row.id, shop.clock())
+        queue.retry(row.id, shop.clock())
 
     assert not fail(shop, claimed(shop))
 
 
 def test_retrying_a_row_that_is_not_there_is_an_error(shop: Shop) -> None:
     with shop.service.database.transaction(), pytest.raises(NotFound, match="no outbox row 7"):
-        outbox.retry(7, shop.clock())
+        queue.retry(7, shop.clock())
 
 
 def test_a_long_error_is_cut(shop: Shop) -> None:
@@ -207,7 +209,7 @@ def test_a_long_error_is_cut(shop: Shop) -> None:
     row = claimed(shop)
 
     with shop.service.database.transaction():
-        outbox.fail(row, "x" * 5000, permanent=False, now=shop.clock())
+        queue.fail(row, "x" * 5000, permanent=False, now=shop.clock())
 
     assert len(stored(shop, row).last_error) == 2000
 
@@ -216,6 +218,6 @@ def test_what_a_delivery_found_out_is_written_to_its_row_alone(shop: Shop) -> No
     first, second = add(shop, "one", "two")
 
     with shop.service.database.transaction():
-        outbox.describe(first, subject="rendered")
+        queue.describe(first, subject="rendered")
 
     assert [stored(shop, row).subject for row in (first, second)] == ["rendered", "two"]

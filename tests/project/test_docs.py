@@ -18,29 +18,25 @@ from prometheus_client.parser import text_string_to_metric_families
 from qlmhook_avangate import ipn, lcn
 from qlmhook_avangate.vendor import _SettingsSchema as AvangateSchema
 
-from qlmhook import (
-    config,
-    form,
-    ledger,
-    licenses,
-    listing,
-    models,
-    outbox,
-    properties,
-    purchases,
-    registry,
-    rules,
-    variables,
-    views,
-)
+from qlmhook import config
+from qlmhook.catalog import parser
+from qlmhook.catalog.arguments import ALIASES, VOCABULARY
+from qlmhook.channels.mail import variables
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
-from qlmhook.events import EventKind
-from qlmhook.vocabulary import ALIASES, VOCABULARY
-from tests.avangate.orders import Order
+from qlmhook.domain import purchases, rules
+from qlmhook.domain.events import EventKind
+from qlmhook.inbox import notification_store
+from qlmhook.licensing import licenses
+from qlmhook.outbox import queue
+from qlmhook.reports import listings
+from qlmhook.storage import models
+from qlmhook.vendors import accounts, form
+from qlmhook.web import webhook
 from tests.conftest import Configure, Shop
+from tests.plugins.avangate.orders import Order
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = {path.name: path for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.M | re.S)
 
@@ -277,7 +273,7 @@ def test_the_environment_form_of_a_setting_is_told_and_loads(name: str, tmp_path
     settings = load_settings(environ)
 
     assert variable == f"{ENVIRONMENT_PREFIX}{name.replace('.', '__').upper()}"
-    assert list(registry.load_accounts(settings.vendors))
+    assert list(accounts.load_accounts(settings.vendors))
 
 
 @pytest.mark.parametrize(
@@ -290,9 +286,9 @@ def test_every_example_of_a_configuration_loads(name: str, block: str, tmp_path:
     path = tmp_path / "qlmhook.toml"
     path.write_text(block, encoding="utf-8")
     settings = load_settings({CONFIG_VARIABLE: str(path)})
-    accounts = list(registry.load_accounts(settings.vendors))
+    loaded = list(accounts.load_accounts(settings.vendors))
 
-    assert {account.name for account in accounts} == set(tomllib.loads(block).get("vendors", {}))
+    assert {account.name for account in loaded} == set(tomllib.loads(block).get("vendors", {}))
 
 
 # Server properties
@@ -308,7 +304,7 @@ def test_every_argument_of_the_vocabulary_has_its_row() -> None:
 def test_the_example_of_an_argument_is_a_value_that_it_takes(name: str) -> None:
     """A property can be set with it, and keeps it as it is shown."""
     nothing: dict[str, str] = {}
-    checked = properties.check("common", f"&{name}={EXAMPLES[name]}", nothing.get)
+    checked = parser.check("common", f"&{name}={EXAMPLES[name]}", nothing.get)
 
     assert (checked.arguments, checked.warnings) == ({name: EXAMPLES[name]}, [])
     assert VOCABULARY[name].convert(EXAMPLES[name]) not in (None, "", ())
@@ -335,7 +331,7 @@ def shown_properties() -> dict[str, str]:
 @pytest.mark.parametrize("name", shown_properties())
 def test_a_property_that_is_shown_can_be_set_without_a_warning(name: str) -> None:
     shown = shown_properties()
-    checked = properties.check(properties.checked_name(name), shown[name], shown.get)
+    checked = parser.check(parser.checked_name(name), shown[name], shown.get)
 
     assert checked.warnings == []
 
@@ -351,7 +347,7 @@ def test_the_formula_of_activations_is_what_is_issued(shop: Shop) -> None:
         ordered = type(line)(pid=pid, quantity="3", ref=f"BBBBBBBBB{number}")
         assert shop.post(Order(refno=refno, lines=[ordered]).fields()).status_code == 200
         with shop.service.database.reading():
-            issued = [row["activations"] for row in listing.licenses(now=shop.clock(), order=refno)]
+            issued = [row["activations"] for row in listings.licenses(now=shop.clock(), order=refno)]
 
         assert issued == [int(row[2])] * int(row[1]), row[0]
 
@@ -373,7 +369,7 @@ def issued(shop: Shop) -> models.License:
     shop.map("101")
     assert shop.post(Order().fields()).status_code == 200
     with shop.service.database.reading():
-        [row] = listing.licenses(now=shop.clock())
+        [row] = listings.licenses(now=shop.clock())
         return licenses.find(row["key"])
 
 
@@ -420,7 +416,7 @@ def test_the_table_of_rules_is_that_of_the_program() -> None:
 
 def test_every_status_has_its_row_in_their_order() -> None:
     """The first that applies stands first."""
-    assert first_names("license-states.md", "Status") == list(reversed(listing.STATUSES))
+    assert first_names("license-states.md", "Status") == list(reversed(listings.STATUSES))
 
 
 def test_every_word_of_2checkout_is_in_the_row_of_its_event() -> None:
@@ -475,7 +471,7 @@ def test_every_error_has_its_row_with_its_status() -> None:
     rows = table("http.md", "Answers")
     told = {row[1].strip("`"): int(row[0]) for row in rows if row[1]}
 
-    assert told == {kind.__name__: status for kind, status in views.STATUS.items()}
+    assert told == {kind.__name__: status for kind, status in webhook.STATUS.items()}
 
 
 def test_every_way_to_write_the_endpoint_answers(shop: Shop) -> None:
@@ -536,9 +532,9 @@ def named_behind(field: str, path: str) -> set[str]:
 
 def test_every_field_of_a_license_is_explained(shop: Shop, issued: models.License) -> None:
     with shop.service.database.reading():
-        row = listing.license_row(issued, shop.clock())
-        shown = listing.confirmation(issued)
-        history = listing.license_history(issued)
+        row = listings.license_row(issued, shop.clock())
+        shown = listings.confirmation(issued)
+        history = listings.license_history(issued)
     customer = named_behind("customer", "license list")
     entries = named_behind("history", "license show")
 
@@ -550,18 +546,18 @@ def test_every_field_of_a_license_is_explained(shop: Shop, issued: models.Licens
 
 def test_every_field_and_state_of_a_notification_is_explained(shop: Shop, issued: models.License) -> None:
     with shop.service.database.reading():
-        [row] = listing.notifications()
+        [row] = listings.notifications()
 
     assert json_fields("notification list") == set(row)
-    assert json_fields("notification") == set(ledger.STATES)
+    assert json_fields("notification") == set(notification_store.STATES)
 
 
 def test_every_field_and_state_of_the_outbox_is_explained(shop: Shop, issued: models.License) -> None:
     with shop.service.database.reading():
-        [row] = listing.outbox_rows()
+        [row] = listings.outbox_rows()
 
     assert json_fields("outbox list") == set(row)
-    assert json_fields("outbox") == set(outbox.STATES)
+    assert json_fields("outbox") == set(queue.STATES)
 
 
 # Links and files

@@ -19,14 +19,19 @@ import peewee
 import pytest
 from werkzeug.test import TestResponse
 
-from qlmhook import events, hookspecs, listing, mappings, models, vendor
-from qlmhook.app import create_app
-from qlmhook.config import CONFIG_VARIABLE, VendorSettings, load_settings
-from qlmhook.service import Service
-from qlmhook.testing import LONGEST, VendorContract, make_notification
+from qlmhook.catalog import mappings
+from qlmhook.config import CONFIG_VARIABLE, load_settings
+from qlmhook.domain import events
+from qlmhook.reports import listings
+from qlmhook.services.wiring import Service
+from qlmhook.storage import models
+from qlmhook.vendors import api, hooks
+from qlmhook.vendors.settings import AccountSettings
+from qlmhook.vendors.testing import LONGEST, VendorContract, make_notification
+from qlmhook.web.app import create_app
 from tests.conftest import MAPPING, Clock
 
-PAGE = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
 URL = "/QlmWebHookHandler?is_vendor=acme&is_user=acme&is_pwd=change-Me1!"
 
@@ -92,13 +97,13 @@ class AcmeShop:
         headers = {"x-acme-signature": signature}
         return self.app.test_client().post(url, data=body, content_type="application/json", headers=headers)
 
-    def licenses(self) -> list[listing.Row]:
+    def licenses(self) -> list[listings.Row]:
         with self.service.database.reading():
-            return listing.licenses(now=self.clock())
+            return listings.licenses(now=self.clock())
 
-    def notifications(self) -> list[listing.Row]:
+    def notifications(self) -> list[listings.Row]:
         with self.service.database.reading():
-            return listing.notifications()
+            return listings.notifications()
 
 
 @pytest.fixture
@@ -212,11 +217,11 @@ def test_a_message_of_an_unknown_kind_is_ignored_with_its_note(acme: AcmeShop) -
 
 def test_make_notification_makes_what_the_service_makes(acme: AcmeShop) -> None:
     """Letter case, content type and arguments arrive in a plugin as `make_notification` spells them."""
-    seen: list[vendor.Notification] = []
+    seen: list[api.Notification] = []
     [account] = acme.service.accounts
     verify = account.vendor.verify
 
-    def watched(notification: vendor.Notification) -> vendor.Verified:
+    def watched(notification: api.Notification) -> api.Verified:
         seen.append(notification)
         return verify(notification)
 
@@ -335,10 +340,10 @@ def tree(file: str | None) -> ast.Module:
 def test_every_hook_and_every_method_has_its_signature_for_a_heading() -> None:
     """The headings are those of hookspecs.py and of the class Vendor, word for word."""
     [vendor_class] = [
-        node for node in tree(vendor.__file__).body if isinstance(node, ast.ClassDef) and node.name == "Vendor"
+        node for node in tree(api.__file__).body if isinstance(node, ast.ClassDef) and node.name == "Vendor"
     ]
 
-    assert headings() == [*signatures(tree(hookspecs.__file__).body), *signatures(vendor_class.body)]
+    assert headings() == [*signatures(tree(hooks.__file__).body), *signatures(vendor_class.body)]
 
 
 def rows(heading: str) -> list[str]:
@@ -348,7 +353,7 @@ def rows(heading: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "model",
-    [vendor.Notification, vendor.Verified, vendor.Reply, events.Message, events.Item],
+    [api.Notification, api.Verified, api.Reply, events.Message, events.Item],
     ids=lambda model: model.__name__,
 )
 def test_every_field_of_the_model_is_explained(model: type[Any]) -> None:
@@ -369,12 +374,12 @@ def test_every_part_of_a_customer_is_named() -> None:
 
 
 def test_every_attribute_of_the_class_is_explained() -> None:
-    assert rows("The class") == list(vendor.Vendor.__annotations__)
+    assert rows("The class") == list(api.Vendor.__annotations__)
 
 
 def test_every_setting_that_the_service_keeps_for_itself_is_named() -> None:
     named = section("Settings").partition("a plugin does not see them:")[2].partition("\n\n")[0].partition(".")[0]
-    fields = [field.name for field in dataclasses.fields(VendorSettings) if field.name != "section"]
+    fields = [field.name for field in dataclasses.fields(AccountSettings) if field.name != "section"]
 
     assert re.findall(r"`(\w+)`", named) == fields
 

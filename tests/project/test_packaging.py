@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 COMES_WITH = {"werkzeug": "flask"}
 """Libraries whose version another one decides: Werkzeug is Flask's lower half."""

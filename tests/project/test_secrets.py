@@ -17,18 +17,19 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from click.testing import CliRunner
 
-from qlmhook import listing, mappings
+from qlmhook.catalog import mappings
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE, load_settings
 from qlmhook.errors import ConfigurationError
-from qlmhook.intake import Credentials
-from qlmhook.service import Service, utc_now
-from qlmhook.testing import make_notification
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields, form_body, signed
+from qlmhook.reports import listings
+from qlmhook.services.receive import Credentials
+from qlmhook.services.wiring import Service, utc_now
+from qlmhook.vendors.testing import make_notification
 from tests.conftest import MAPPING, URL, USER, free_port
-from tests.engines import PORTS, execute, with_password
-from tests.server import FORM, Gate, Server, ask, serving, wait_until
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import Fields, form_body, signed
+from tests.support.engines import PORTS, execute, with_password
+from tests.support.server import FORM, Gate, Server, ask, serving, wait_until
 
 pytestmark = pytest.mark.own_database
 
@@ -326,8 +327,10 @@ def config(
 def failures(service: Service) -> dict[str, str]:
     """Why mail and confirmation did not go out."""
     with service.database.reading():
-        rows = listing.outbox_rows()
-    return {row["kind"]: row["last_error"] for row in rows if row["last_error"] and row["kind"] in ("mail", "idn")}
+        rows = listings.outbox_rows()
+    return {
+        row["kind"]: row["last_error"] for row in rows if row["last_error"] and row["kind"] in ("mail", "confirmation")
+    }
 
 
 @pytest.mark.slow

@@ -10,18 +10,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from qlmhook_avangate.vendor import Avangate
 
-from qlmhook import listing
+from qlmhook.domain.events import Customer, Event, EventKind, Item, Message, Standing
 from qlmhook.errors import MalformedNotification
-from qlmhook.events import Customer, Event, EventKind, Item, Message, Standing
-from qlmhook.reading import read
-from qlmhook.registry import Account
-from qlmhook.testing import make_notification
-from qlmhook.vendor import Notification, Reply, Vendor, Verified
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, signed
-from tests.avangate.test_matrix_orders import alerts
+from qlmhook.reports import listings
+from qlmhook.services.reading import read
+from qlmhook.vendors.accounts import Account
+from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
+from qlmhook.vendors.testing import make_notification
 from tests.conftest import KEY, Shop
-from tests.test_registry import section
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, signed
+from tests.plugins.avangate.test_matrix_orders import alerts
+from tests.vendors.test_accounts import section
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NAIVE = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 (what a plugin must not return)
@@ -44,7 +44,7 @@ class Told(Vendor):
     def parse(self, notification: Notification) -> Message:
         return self.message
 
-    def receipt(self, notification: Notification, verified: Verified, now: datetime) -> Reply:
+    def receipt(self, notification: Notification, verified: Verified, outcome: Outcome) -> Reply:
         return Reply(body="taken")
 
 
@@ -83,7 +83,7 @@ def test_an_order_with_a_typed_escape_is_fulfilled(shop: Shop) -> None:
 
     assert answer.status_code == 200
     with shop.service.database.reading():
-        [license] = listing.licenses(now=shop.clock())
+        [license] = listings.licenses(now=shop.clock())
     assert license["customer"]["full_name"] == r"Ann\u0000 Smith"
 
 
@@ -151,7 +151,7 @@ def refused(shop: Shop, event: Event) -> str:
     with pytest.raises(MalformedNotification) as caught:
         shop.service.intake.receive(account, BODY)
     with shop.service.database.reading():
-        [row] = listing.notifications()
+        [row] = listings.notifications()
     [alert] = alerts(shop)
 
     assert (row["state"], row["reason"]) == ("held", str(caught.value))

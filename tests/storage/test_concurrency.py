@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import listing, models
-from qlmhook.listing import Row
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
+from qlmhook.storage import models
 from tests.conftest import KEY, QUERY, URL, MailServer, Shop, free_port
-from tests.server import Answer, Server, ask, serving, wait_until
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.support.server import Answer, Server, ask, serving, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -51,13 +52,13 @@ def at_once(orders: Sequence[Order], post: Callable[[bytes], Answer]) -> list[bo
 def licensed(shop: Shop) -> Counter[str]:
     """How many licenses each order has."""
     with shop.service.database.reading():
-        return Counter(row["order_ref"] for row in listing.licenses(now=shop.clock()))
+        return Counter(row["order_ref"] for row in listings.licenses(now=shop.clock()))
 
 
 def mails(shop: Shop) -> list[Row]:
     """The mails to customers in the outbox."""
     with shop.service.database.reading():
-        return [row for row in listing.outbox_rows() if row["kind"] == "mail"]
+        return [row for row in listings.outbox_rows() if row["kind"] == "mail"]
 
 
 def states_of_mails(shop: Shop) -> list[str]:
@@ -92,7 +93,7 @@ def test_twenty_copies_at_once_become_one_license_and_one_mail(
     assert licensed(shop) == {order.refno: 1}
     assert len(mail_server.envelopes) == 1
     with shop.service.database.reading():
-        assert [row["copies"] for row in listing.notifications()] == [20]
+        assert [row["copies"] for row in listings.notifications()] == [20]
 
 
 def test_different_orders_at_once_are_all_licensed_and_mailed(

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from qlmhook import listing, models
-from qlmhook.listing import Row
-from tests.avangate.orders import Line, Order
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
+from qlmhook.storage import models
 from tests.conftest import OpenShop, Shop
-from tests.engines import engine_of, execute
+from tests.plugins.avangate.orders import Line, Order
+from tests.support.engines import engine_of, execute
 
 pytestmark = pytest.mark.own_database
 
@@ -46,7 +47,7 @@ def shop(open_shop: OpenShop, database_url: str) -> Shop:
 
 def licenses(shop: Shop) -> list[Row]:
     with shop.service.database.reading():
-        return listing.licenses(now=shop.clock())
+        return listings.licenses(now=shop.clock())
 
 
 def what_counts(shop: Shop) -> dict[str, Any]:
@@ -64,9 +65,9 @@ def test_every_license_is_listed_in_its_status(shop: Shop) -> None:
     found = [{name: row[name] for name in told} for row in licenses(shop)]
 
     assert found == [{name: row[name] for name in told} for row in LEFT["licenses"]]
-    for status in listing.STATUSES:
+    for status in listings.STATUSES:
         with shop.service.database.reading():
-            rows = listing.licenses(now=shop.clock(), status=status)
+            rows = listings.licenses(now=shop.clock(), status=status)
         assert len(rows) == Counter(row["status"] for row in LEFT["licenses"])[status]
 
 

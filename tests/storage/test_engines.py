@@ -5,13 +5,14 @@ from datetime import timedelta
 import peewee
 import pytest
 
-from qlmhook import listing, models
-from qlmhook.form import MAX_BODY
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, signed
-from tests.avangate.test_matrix_orders import is_receipted, licenses, mails, text_of
+from qlmhook.reports import listings
+from qlmhook.storage import models
+from qlmhook.vendors.form import MAX_BODY
 from tests.conftest import KEY, MailServer, OpenShop, Shop
-from tests.engines import execute
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, signed
+from tests.plugins.avangate.test_matrix_orders import is_receipted, licenses, mails, text_of
+from tests.support.engines import execute
 
 pytestmark = pytest.mark.own_database
 
@@ -144,7 +145,7 @@ def test_a_search_does_not_mind_letter_case(shop: Shop, text: str) -> None:
     )
 
     with shop.service.database.reading():
-        found = listing.licenses(now=shop.clock(), search=text)
+        found = listings.licenses(now=shop.clock(), search=text)
 
     assert [row["order_ref"] for row in found] == ["900000001"]
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from qlmhook import engines
 from qlmhook.errors import Unavailable
-from qlmhook.filelock import FileLock
-from tests.avangate.orders import Line, Order
-from tests.avangate.test_matrix_orders import alerts, licenses, waiting
+from qlmhook.storage import engines
+from qlmhook.storage.filelock import FileLock
 from tests.conftest import KEY, PASSWORD, OpenShop, Shop
-from tests.engines import engine_of, execute, mysql_connection
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.test_matrix_orders import alerts, licenses, waiting
+from tests.support.engines import engine_of, execute, mysql_connection
 
 pytestmark = pytest.mark.own_database
 

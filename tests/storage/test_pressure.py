@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.avangate.orders import Line
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import states
 from tests.conftest import Shop
-from tests.test_life import FIRST, ONE_KEY_PER_UNIT, Message, pick, post, renewed
+from tests.journeys.test_life import FIRST, ONE_KEY_PER_UNIT, Message, pick, post, renewed
+from tests.plugins.avangate.orders import Line
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import states
 
 Count = Callable[[Sequence[Message]], int]
 

@@ -13,8 +13,8 @@ import psycopg
 import pymysql
 from pymysql.constants import CLIENT
 
-from qlmhook import models
-from qlmhook.database import Database, WriterLock
+from qlmhook.storage import models
+from qlmhook.storage.database import Database, WriterLock
 
 POSTGRES = os.environ.get("QLMHOOK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 MARIADB = os.environ.get("QLMHOOK_TEST_MARIADB", "mysql://root@127.0.0.1:3306/")

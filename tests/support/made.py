@@ -5,14 +5,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from qlmhook import entitlement
-from qlmhook.entitlement import Entitlement
+from qlmhook.domain import entitlement
+from qlmhook.domain.entitlement import Entitlement
+from qlmhook.domain.events import Customer, Event, EventKind, Item, Standing
+from qlmhook.domain.facts import Fact
+from qlmhook.domain.purchases import Circumstances, Extension, Place
+from qlmhook.domain.rules import Policy
+from qlmhook.domain.terms import Terms
 from qlmhook.errors import Held
-from qlmhook.events import Customer, Event, EventKind, Item, Standing
-from qlmhook.facts import Fact
-from qlmhook.purchases import Circumstances, Extension, Place
-from qlmhook.rules import Policy
-from qlmhook.terms import Terms
 
 TERMS = Terms(product_id=1, major_version=1, minor_version=0)
 KEYS = replace(TERMS, one_key=False)

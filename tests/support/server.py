@@ -17,7 +17,7 @@ from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX
 from tests.conftest import QUERY, URL, free_port
 
 PATIENCE = 60.0
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOTHING: Mapping[str, str] = {}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook.config import VendorSettings
 from qlmhook.errors import ConfigurationError, UnknownVendor, VendorDisabled
-from qlmhook.registry import Accounts, load_accounts
+from qlmhook.vendors.accounts import Accounts, load_accounts
+from qlmhook.vendors.settings import AccountSettings
 
 Install = Callable[..., None]
 
 HEADER = """
 from qlmhook.errors import ConfigurationError
-from qlmhook.hookspecs import hookimpl
-from qlmhook.vendor import Vendor
+from qlmhook.vendors import hookimpl
+from qlmhook.vendors import Vendor
 
 
 class Shop(Vendor):
@@ -31,7 +31,7 @@ class Shop(Vendor):
     def parse(self, notification):
         raise NotImplementedError
 
-    def receipt(self, notification, verified, now):
+    def receipt(self, notification, verified, outcome):
         raise NotImplementedError
 """
 
@@ -65,8 +65,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         sys.modules.pop(module, None)
 
 
-def section(plugin: str, *, enabled: bool = True, **settings: str) -> VendorSettings:
-    return VendorSettings(
+def section(plugin: str, *, enabled: bool = True, **settings: str) -> AccountSettings:
+    return AccountSettings(
         plugin=plugin,
         enabled=enabled,
         user="",

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from tests.conftest import KEY, PASSWORD, QUERY, URL, USER
-from tests.server import PATIENCE, Server, ask, serving, wait_until
+from tests.support.server import PATIENCE, Server, ask, serving, wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import gunicorn_conf
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed
+from qlmhook.web.gunicorn import settings
 from tests.conftest import KEY, PASSWORD, QUERY, URL, USER, free_port
-from tests.server import PATIENCE, Answer, Server, ask, running, serving, wait_until
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.support.server import PATIENCE, Answer, Server, ask, running, serving, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +26,10 @@ TARGET = f"{URL}?{QUERY}"
 FORM = "application/x-www-form-urlencoded"
 
 IMPATIENT = """
-from qlmhook.gunicorn_conf import *
-import qlmhook.gunicorn_worker
+from qlmhook.web.gunicorn.settings import *
+import qlmhook.web.gunicorn.worker
 
-qlmhook.gunicorn_worker.READ_SECONDS = 1
+qlmhook.web.gunicorn.worker.READ_SECONDS = 1
 """
 """gunicorn's settings of the package, but a request must have arrived within a second."""
 
@@ -297,8 +297,8 @@ def test_slow_senders_do_not_keep_good_messages_out(place: Place, beginning: byt
     arguments = ("-m", "gunicorn", "--config", str(wrapper), "--workers", "1", "--bind", f"127.0.0.1:{port}")
     orders = numbered(8, start=100)
     stop = threading.Event()
-    with running(*arguments, "qlmhook.app:create_app()", config=place.config, port=port) as server:
-        drips = Drips(port=port, beginnings=[beginning] * (gunicorn_conf.threads + 4))
+    with running(*arguments, "qlmhook.web.app:create_app()", config=place.config, port=port) as server:
+        drips = Drips(port=port, beginnings=[beginning] * (settings.threads + 4))
         drips.begin()
         with ThreadPoolExecutor(len(orders) + 1) as threads:
             dripping = threads.submit(drips.go_on, stop)

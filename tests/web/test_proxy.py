@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed
 from tests.conftest import KEY, USER, free_port
-from tests.server import FORM, NOTHING, PATIENCE, Answer, Server, ask, running, wait_until
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.support.server import FORM, NOTHING, PATIENCE, Answer, Server, ask, running, wait_until
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
 
@@ -144,7 +144,7 @@ def service_behind_nginx(folder: Path) -> Iterator[Proxied]:
     config.write_text(SETTINGS, encoding="utf-8")
     service, plain, prefixed = free_port(), free_port(), free_port()
     settings = CONFIGURATION.format(folder=folder, service=service, plain=plain, prefixed=prefixed)
-    arguments = ("-m", "gunicorn", "--config", "python:qlmhook.gunicorn_conf", "--workers", "1")
+    arguments = ("-m", "gunicorn", "--config", "python:qlmhook.web.gunicorn.settings", "--workers", "1")
     bind = ("--bind", f"127.0.0.1:{service}", "seen:app")
     with (
         running(*arguments, *bind, config=config, port=service, cwd=folder) as server,

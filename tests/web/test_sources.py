@@ -5,11 +5,11 @@ from ipaddress import ip_address
 import pytest
 from werkzeug.test import TestResponse
 
-from qlmhook import listing
 from qlmhook.errors import ConfigurationError
-from tests.avangate.orders import Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed
+from qlmhook.reports import listings
 from tests.conftest import KEY, QUERY, URL, USER, OpenShop, Shop
+from tests.plugins.avangate.orders import Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
 
 ORDER = Order()
 BODY = form_body(signed(ORDER.fields(), KEY, ["sha256"]))
@@ -150,7 +150,7 @@ def test_a_stranger_learns_nothing_of_the_credentials(open_shop: OpenShop) -> No
     assert len({(answer.status_code, answer.text) for answer in answers}) == 1
     assert not is_taken(answers[0])
     with shop.service.database.reading():
-        assert listing.notifications() == []
+        assert listings.notifications() == []
 
 
 def test_a_stranger_is_named_in_the_log_by_the_address_that_counts(

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
-from qlmhook import listing
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed
+from qlmhook.reports import listings
 from tests.conftest import KEY, PASSWORD, QUERY, URL, USER, Clock, Configure, OpenShop, Shop
-from tests.engines import PORTS
-from tests.server import FORM, Gate, ask, serving
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.support.engines import PORTS
+from tests.support.server import FORM, Gate, ask, serving
 
 ORDER = Order()
 BODY = form_body(signed(ORDER.fields(), KEY, ["sha256", "sha3_256"]))
@@ -137,7 +137,7 @@ def send(shop: Shop, request: Request) -> TestResponse:
 
 def count_notifications(shop: Shop) -> int:
     with shop.service.database.reading():
-        return len(listing.notifications())
+        return len(listings.notifications())
 
 
 @ON_ONE_ENGINE
@@ -239,7 +239,7 @@ class TestDatabaseAway:
 
         assert receipt_is_valid(answer.text, KEY, ORDER.receipt_values(), "sha3_256")
         with shop.service.database.reading():
-            assert [row["order_ref"] for row in listing.licenses(now=shop.clock())] == [ORDER.refno]
+            assert [row["order_ref"] for row in listings.licenses(now=shop.clock())] == [ORDER.refno]
 
     @ON_ONE_ENGINE
     def test_sqlites_folder_is_away(self, open_shop: OpenShop, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.avangate.orders import Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed
 from tests.conftest import KEY, URL, Configure, free_port
-from tests.server import ROOT, running, serving
+from tests.plugins.avangate.orders import Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.support.server import ROOT, running, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 

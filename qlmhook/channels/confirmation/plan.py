@@ -1,17 +1,19 @@
 """Confirmations: telling the shop that an order is fulfilled, once it is, and not before."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from qlmhook import history, mailing, mappings, models, outbox
-from qlmhook.assessment import Matter, assess
-from qlmhook.entitlement import Entitlement
-from qlmhook.events import EventKind, Item
-from qlmhook.purchases import Purchase
-from qlmhook.registry import Account
-
-KIND = "idn"
+from qlmhook.catalog import mappings
+from qlmhook.channels.mail import plan as mail_plan
+from qlmhook.domain.entitlement import Entitlement
+from qlmhook.domain.events import EventKind, Item
+from qlmhook.domain.purchases import Purchase
+from qlmhook.inbox import fact_store
+from qlmhook.licensing.assessment import Matter, assess
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.storage import models
+from qlmhook.vendors.accounts import Account
 
 PATIENCE = timedelta(days=1)
 """The operator is told of a confirmation that has waited for longer."""
@@ -27,9 +29,9 @@ class Obstacle:
 
 def plan(vendor: str, order_ref: str, notification_id: int, *, now: datetime) -> None:
     """Write the order's one confirmation; it goes out when nothing stands in its way."""
-    if _of_order(vendor, order_ref) is None:
+    if not queue.of_orders(Kind.CONFIRMATION, vendor, [order_ref]):
         payload = {"notification": notification_id}
-        outbox.add(KIND, payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
+        queue.add(Kind.CONFIRMATION, payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
 
 
 def obstacle(account: Account, order_ref: str) -> Obstacle | None:
@@ -41,8 +43,8 @@ def obstacle(account: Account, order_ref: str) -> Obstacle | None:
     holds = models.Hold.select().where(models.Hold.vendor == account.name, models.Hold.order_ref == order_ref)
     if (hold := holds.first()) is not None:
         return Obstacle(why=f"The order is held: {hold.reason}")
-    by_hand = mailing.sent_by_hand(account.name, order_ref)
-    for matter in assess(account, history.about(account.name, order_refs=[order_ref])):
+    by_hand = mail_plan.sent_by_hand(account.name, order_ref)
+    for matter in assess(account, fact_store.about(account.name, order_refs=[order_ref])):
         purchases = {purchase.place: purchase for purchase in matter.entitlement.every} if matter.entitlement else {}
         for line, item in _paid_lines(matter, order_ref).items():
             purchase = purchases.get((order_ref, line))
@@ -60,20 +62,8 @@ def nudge(vendor: str, order_ref: str, now: datetime) -> None:
     if not order_ref:
         return
     table = models.Outbox
-    waiting = (table.kind == KIND) & (table.state == "due") & (table.attempts == 0)
+    waiting = (table.kind == Kind.CONFIRMATION) & (table.state == "due") & (table.attempts == 0)
     table.update(due_at=now).where(waiting, table.vendor == vendor, table.order_ref == order_ref).execute()
-
-
-def of_orders(vendor: str, order_refs: Collection[str]) -> list[models.Outbox]:
-    """Return the confirmations of these orders, oldest first."""
-    table = models.Outbox
-    rows = table.select().where(table.kind == KIND, table.vendor == vendor, table.order_ref.in_(list(order_refs)))
-    return list(rows.order_by(table.id))
-
-
-def _of_order(vendor: str, order_ref: str) -> models.Outbox | None:
-    table = models.Outbox
-    return table.get_or_none(table.kind == KIND, table.vendor == vendor, table.order_ref == order_ref)
 
 
 def _paid_lines(matter: Matter, order_ref: str) -> dict[str, Item]:
@@ -110,11 +100,11 @@ def _waits_for_mail(
     A late message about an order that a newer one has overtaken is not mailed: the newer one's mail counts then.
     """
     grants = [entitlement.grants[license.unit - 1] for license in licenses]
-    mails = mailing.planned(licenses, {purchase.order_ref, *(grant.purchase.order_ref for grant in grants)})
+    mails = mail_plan.planned(licenses, {purchase.order_ref, *(grant.purchase.order_ref for grant in grants)})
     for license, grant in zip(licenses, grants, strict=True):
         gone_out = mails.get((license.id, purchase.order_ref), mails.get((license.id, grant.purchase.order_ref)))
         if gone_out is None:
-            gone_out = not mailing.template_for(entitlement, grant)  # nothing was written: is a mail still due?
+            gone_out = not mail_plan.template_for(entitlement, grant)  # nothing was written: is a mail still due?
         if not gone_out and license.id not in by_hand:
             return True
     return False

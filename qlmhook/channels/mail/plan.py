@@ -5,11 +5,15 @@ import shlex
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from qlmhook import audit, keys, mappings, models, outbox
-from qlmhook.addresses import address_key
-from qlmhook.entitlement import Entitlement, Grant
+from qlmhook.catalog import mappings
+from qlmhook.channels.mail.rendering import one_line
+from qlmhook.domain.addresses import address_key
+from qlmhook.domain.entitlement import Entitlement, Grant
 from qlmhook.errors import NotFound, QlmhookError
-from qlmhook.templating import one_line
+from qlmhook.licensing import audit, keys
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.storage import models
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +60,8 @@ class Mailing:
         if customer is None:
             self._tell_of_missing_address(order_ref, now)
             return
-        row = _waiting_mail(vendor, order_ref, template, customer.email) or outbox.add(
-            "mail",
+        row = _waiting_mail(vendor, order_ref, template, customer.email) or queue.add(
+            Kind.MAIL,
             {"template": template},
             now=now,
             vendor=vendor,
@@ -89,14 +93,14 @@ class Mailing:
         for entry in entries:
             by_row.setdefault(entry.outbox.id, []).append(entry)
         for moved in by_row.values():
-            row, template = moved[0].outbox, outbox.payload_of(moved[0].outbox)["template"]
+            row, template = moved[0].outbox, queue.payload_of(moved[0].outbox)["template"]
             there = _waiting_mail(row.vendor, row.order_ref, template, customer.email)
             shared = mailed.select().where(mailed.outbox == row).count() > len(moved)
             if there is None and not shared:
-                outbox.describe(row, to=customer.email)
+                queue.describe(row, to=customer.email)
                 continue
             place = {"vendor": row.vendor, "order_ref": row.order_ref, "subject": template}
-            there = there or outbox.add("mail", {"template": template}, now=now, to=customer.email, **place)
+            there = there or queue.add(Kind.MAIL, {"template": template}, now=now, to=customer.email, **place)
             mailed.update(outbox=there).where(mailed.id.in_([entry.id for entry in moved])).execute()
             if not shared:
                 row.delete_instance()
@@ -126,8 +130,8 @@ class Mailing:
             raise NotFound(f"There is no address to mail to: {address!r}. Name one with --to.")
         terms = mappings.usable_terms(license.vendor, license.vendor_product_id)
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
-        return outbox.add(
-            "mail",
+        return queue.add(
+            Kind.MAIL,
             {"template": template, "license": license.id, "to_customer": not to},
             now=now,
             vendor=license.vendor,
@@ -142,17 +146,17 @@ class Mailing:
         What a shop or a customer wrote may stand in the subject: it becomes one printable line.
         """
         subject = one_line(subject, longest=LONGEST_ALERT)
-        known = models.Outbox.select().where(models.Outbox.kind == "alert", models.Outbox.subject == subject)
+        known = models.Outbox.select().where(models.Outbox.kind == Kind.ALERT, models.Outbox.subject == subject)
         if once and known.exists():
             return
         logger.warning("%s. %s", subject, one_line(text))
         if self._operator:
-            outbox.add("alert", {"text": text}, now=now, to=self._operator, subject=subject)
+            queue.add(Kind.ALERT, {"text": text}, now=now, to=self._operator, subject=subject)
 
 
 def licenses_in(row: models.Outbox) -> list[models.License]:
     """Return the licenses that a mail is about, in the order in which they were added."""
-    if (resent := outbox.payload_of(row).get("license")) is not None:
+    if (resent := queue.payload_of(row).get("license")) is not None:
         return [models.License.get_by_id(resent)]
     mailed, table = models.MailedLicense, models.License
     rows = table.with_customers()
@@ -161,7 +165,7 @@ def licenses_in(row: models.Outbox) -> list[models.License]:
 
 def address_of(row: models.Outbox, licenses: Sequence[models.License]) -> str:
     """Return where a mail goes: to the customer as the address is now, unless an operator named another."""
-    payload = outbox.payload_of(row)
+    payload = queue.payload_of(row)
     customer = licenses[0].customer if licenses else None
     named = "license" in payload and not payload.get("to_customer")
     return row.to if named or customer is None else str(customer.email)
@@ -201,9 +205,9 @@ def planned(licenses: Iterable[models.License], order_refs: Collection[str]) -> 
 def sent_by_hand(vendor: str, order_ref: str) -> set[int]:
     """Return the ids of the licenses that an operator mailed again for this order, and the mail server took."""
     table = models.Outbox
-    of_order = (table.vendor == vendor) & (table.order_ref == order_ref) & (table.kind == "mail")
+    of_order = (table.vendor == vendor) & (table.order_ref == order_ref) & (table.kind == Kind.MAIL)
     sent = table.select().where(of_order, table.done_at.is_null(False))
-    return {license_id for row in sent if (license_id := outbox.payload_of(row).get("license")) is not None}
+    return {license_id for row in sent if (license_id := queue.payload_of(row).get("license")) is not None}
 
 
 def _entries(licenses: Iterable[models.License], order_ref: str) -> dict[int, models.MailedLicense]:
@@ -219,7 +223,7 @@ def _needs_mail(license: models.License, entry: models.MailedLicense | None) -> 
     if entry is None:
         return True
     corrected = license.customer is not None and license.customer.email != entry.outbox.to
-    return bool(entry.outbox.state == outbox.DEAD and corrected)
+    return bool(entry.outbox.state == queue.DEAD and corrected)
 
 
 def _newest_mailed_order(license: models.License) -> str:
@@ -230,13 +234,13 @@ def _newest_mailed_order(license: models.License) -> str:
 
 def _waiting_mail(vendor: str, order_ref: str, template: str, to: str) -> models.Outbox | None:
     rows = models.Outbox.select().where(
-        models.Outbox.kind == "mail",
+        models.Outbox.kind == Kind.MAIL,
         models.Outbox.state == "due",
         models.Outbox.vendor == vendor,
         models.Outbox.order_ref == order_ref,
         models.Outbox.to == to,
     )
     return next(
-        (row for row in rows if "license" not in (said := outbox.payload_of(row)) and said["template"] == template),
+        (row for row in rows if "license" not in (said := queue.payload_of(row)) and said["template"] == template),
         None,
     )

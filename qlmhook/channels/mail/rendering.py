@@ -65,7 +65,7 @@ class Templates:
     def _find(self, name: str) -> tuple[str | None, str | None]:
         """Return the HTML and the text source, both from the same place."""
         places: list[Traversable] = [self._folder] if self._folder is not None else []
-        for place in [*places, files("qlmhook") / "templates"]:
+        for place in [*places, files("qlmhook.channels.mail") / "templates"]:
             sources = _read(place / f"{name}.html"), _read(place / f"{name}.txt")
             if sources != (None, None):
                 return sources

@@ -18,10 +18,10 @@ from email.utils import formatdate
 import flask_mail
 from flask import Flask
 
-from qlmhook.addresses import mailbox, without_encoded_words
+from qlmhook.channels.mail.rendering import Rendered, one_line
 from qlmhook.config import MailSettings
+from qlmhook.domain.addresses import mailbox, without_encoded_words
 from qlmhook.errors import DeliveryFailed
-from qlmhook.templating import Rendered, one_line
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,9 @@
 
 from datetime import datetime, tzinfo
 
-from qlmhook import keys, models
-from qlmhook.templating import Variables
+from qlmhook.channels.mail.rendering import Variables
+from qlmhook.licensing import keys
+from qlmhook.storage import models
 
 
 def of_license(license: models.License, order_ref: str, zone: tzinfo) -> Variables:

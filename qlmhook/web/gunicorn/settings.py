@@ -1,7 +1,7 @@
 """gunicorn's settings for `qlmhook serve`."""
 
 bind = "127.0.0.1:8000"
-worker_class = "qlmhook.gunicorn_worker.DeadlineWorker"
+worker_class = "qlmhook.web.gunicorn.worker.DeadlineWorker"
 workers = 2
 threads = 16
 timeout = 60
@@ -9,7 +9,7 @@ graceful_timeout = 30
 keepalive = 5
 control_socket_disable = True
 limit_request_line = 8190
-logger_class = "qlmhook.gunicorn_log.RedactingLogger"
+logger_class = "qlmhook.web.gunicorn.log.RedactingLogger"
 errorlog = "-"
 accesslog = "-"
 # U is the path alone: the query string carries is_pwd

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl
 
-from tests.avangate.signer import Fields, digest
+from tests.plugins.avangate.signer import Fields, digest
 
 PATH = "/order/idn.php"
 SIGNED = ("MERCHANT", "ORDER_REF", "ORDER_AMOUNT", "ORDER_CURRENCY", "IDN_DATE")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tests.avangate.signer import Fields
+from tests.plugins.avangate.signer import Fields
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from typing import Any, ClassVar
 
 from qlmhook_avangate.vendor import Avangate
 
-from qlmhook.testing import VendorContract, make_notification
-from qlmhook.vendor import Notification, Vendor
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, signed
+from qlmhook.vendors.api import Notification, Vendor
+from qlmhook.vendors.testing import VendorContract, make_notification
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, signed
 
 
 class TestAvangate(VendorContract):

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import listing, mappings
+from qlmhook.catalog import mappings
 from qlmhook.config import CONFIG_VARIABLE, load_settings
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields, receipt_is_valid
+from qlmhook.reports import listings
 from tests.conftest import MAPPING, Clock, Shop
-from tests.server import command
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import Fields, receipt_is_valid
+from tests.support.server import command
 
 ACCOUNT_KEY = "the account's Secret1!"
 ENDPOINTS = ("MYTESTNOTIFICATIONS", "shop-eu", "Shop_US", "beta", "Resellers", "ALPHA2", "7", "the last one")
@@ -130,13 +131,13 @@ def set_property(shop: Shop, name: str, value: str) -> None:
 
 def alerts(shop: Shop) -> list[str]:
     with shop.service.database.reading():
-        return [row["subject"] for row in listing.outbox_rows() if row["kind"] == "alert"]
+        return [row["subject"] for row in listings.outbox_rows() if row["kind"] == "alert"]
 
 
 def licenses(shop: Shop) -> list[tuple[str, str, str]]:
     """Account, order and expiry of each license."""
     with shop.service.database.reading():
-        rows = listing.licenses(now=shop.clock())
+        rows = listings.licenses(now=shop.clock())
     return [(row["vendor"], row["order_ref"], row["expires_at"]) for row in rows]
 
 
@@ -160,7 +161,7 @@ class TestWhichKeyCounts:
 
         assert answers == [True] * 8
         with shop.service.database.reading():
-            assert [row["endpoint"] for row in listing.notifications()] == [endpoint] * 8
+            assert [row["endpoint"] for row in listings.notifications()] == [endpoint] * 8
 
     def test_the_matched_endpoint_is_listed(self, open_with: OpenWith, config: Path) -> None:
         """DEFAULT is 2Checkout's own name for the account's URL."""
@@ -262,8 +263,8 @@ def test_the_same_message_at_two_urls_is_one(open_with: OpenWith, kind: str) -> 
     end = {"ipn": "2026-12-31T22:00:00Z", "lcn": "2028-01-01T21:59:59Z"}[kind]
     assert licenses(shop) == [("avangate", "900000001", end)]
     with shop.service.database.reading():
-        rows = [(row["endpoint"], row["copies"]) for row in listing.notifications() if row["kind"] == kind]
-        mails = [row for row in listing.outbox_rows() if row["kind"] == "mail"]
+        rows = [(row["endpoint"], row["copies"]) for row in listings.notifications() if row["kind"] == kind]
+        mails = [row for row in listings.outbox_rows() if row["kind"] == "mail"]
     assert rows == [("DEFAULT", 2)]
     assert len(mails) == 1
     assert alerts(shop) == []
@@ -413,7 +414,7 @@ class TestTwoMerchants:
             assert receipted(both, Order(lines=lines).fields(), key, query)
 
         with both.service.database.reading():
-            rows = listing.licenses(now=both.clock())
+            rows = listings.licenses(now=both.clock())
         assert [(row["vendor"], row["product_name"]) for row in rows] == [
             ("avangate", "Common"),
             ("avangate", "Second"),

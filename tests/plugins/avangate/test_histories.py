@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlmhook import listing
 from qlmhook.config import CONFIG_VARIABLE, load_settings
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields
+from qlmhook.reports import listings
 from tests.conftest import Clock, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import Fields
 
 PRODUCTS = {1: "101", 2: "103", 3: "102"}
 """What each order of the subscription buys."""
@@ -110,7 +110,7 @@ def _outcome(shop: Shop, messages: list[dict[str, Any]]) -> list[dict[str, Any]]
     for message in messages:
         assert shop.post(_fields(message, number)).status_code == 200
     with shop.service.database.reading():
-        licenses = listing.licenses(now=shop.clock(), subscription=f"S{number}")
+        licenses = listings.licenses(now=shop.clock(), subscription=f"S{number}")
     kept = [row for row in licenses if row["status"] != "revoked"]
     for row in kept:
         for name in ("order_ref", "barred_why"):

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from qlmhook_avangate.vendor import Avangate
 
+from qlmhook.channels.http import post_form
 from qlmhook.errors import ConfigurationError, DeliveryFailed
-from qlmhook.http import post_form
-from qlmhook.testing import NOON, make_notification
-from qlmhook.vendor import Answer
-from tests.avangate.idn_peer import SIGNED, signed_answer
-from tests.avangate.orders import Order
-from tests.avangate.signer import digest, form_body, vector
+from qlmhook.vendors.api import Answer
+from qlmhook.vendors.testing import NOON, make_notification
+from tests.plugins.avangate.idn_peer import SIGNED, signed_answer
+from tests.plugins.avangate.orders import Order
+from tests.plugins.avangate.signer import digest, form_body, vector
 
 SECRET = "synthetic-Secret1!"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

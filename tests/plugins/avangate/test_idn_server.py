@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import listing
-from tests.avangate.idn_peer import PATH, SIGNED
-from tests.avangate.orders import Order
-from tests.avangate.signer import Fields, digest, form_body, receipt_is_valid, signed
+from qlmhook.reports import listings
 from tests.conftest import KEY, MAPPING, MailServer, Shop
-from tests.server import NOTHING, PATIENCE, ask, environment, serving, wait_until
+from tests.plugins.avangate.idn_peer import PATH, SIGNED
+from tests.plugins.avangate.orders import Order
+from tests.plugins.avangate.signer import Fields, digest, form_body, receipt_is_valid, signed
+from tests.support.server import NOTHING, PATIENCE, ask, environment, serving, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -207,7 +207,7 @@ def test_a_real_service_confirms_an_order_to_it(shop: Shop, mail_server: MailSer
 
         def outcome() -> list[tuple[str, str, str]]:
             with shop.service.database.reading():
-                return [(row["kind"], row["state"], row["answer"]) for row in listing.outbox_rows()]
+                return [(row["kind"], row["state"], row["answer"]) for row in listings.outbox_rows()]
 
         with serving(tmp_path / "qlmhook.toml", overrides=overrides) as server:
             answer = server.post(form_body(signed(order.fields(), KEY, ["sha3_256"])))

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from qlmhook_avangate import ipn
 from qlmhook_avangate.form import read_form
 
+from qlmhook.domain.events import Customer, Event, EventKind, Item, Message
 from qlmhook.errors import MalformedNotification
-from qlmhook.events import Customer, Event, EventKind, Item, Message
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields, vector
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import Fields, vector
 
 BUCHAREST = ZoneInfo("Europe/Bucharest")
 ALPHA = Line()

@@ -12,11 +12,12 @@ from qlmhook_avangate import lcn
 from qlmhook_avangate.form import read_form
 from qlmhook_avangate.vendor import Avangate
 
+from qlmhook.domain.events import Customer, Event, EventKind, Item, Message, Standing
 from qlmhook.errors import MalformedNotification
-from qlmhook.events import Customer, Event, EventKind, Item, Message, Standing
-from qlmhook.testing import make_notification
-from tests.avangate.signer import Fields, form_body, signed, vector, without_signatures
-from tests.avangate.subscriptions import Subscription
+from qlmhook.vendors.api import Outcome
+from qlmhook.vendors.testing import make_notification
+from tests.plugins.avangate.signer import Fields, form_body, signed, vector, without_signatures
+from tests.plugins.avangate.subscriptions import Subscription
 
 BUCHAREST = ZoneInfo("Europe/Bucharest")
 RECEIVED_AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -57,7 +58,7 @@ def answer_to(fields: Fields, key: str, algorithm: str, now: str) -> str:
     account = Avangate("shop", {"shared_keys": [key], "algorithms": ["sha3-256", "sha256", "md5"]})
     sent = make_notification(form_body(signed(fields, key, [algorithm])))
     at = datetime.strptime(now, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    return account.receipt(sent, account.verify(sent), at).body
+    return account.receipt(sent, account.verify(sent), Outcome(at=at)).body
 
 
 def test_a_real_message_is_understood() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from qlmhook.listing import Row
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields, form_body, receipt_is_valid, vector
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import alerts, is_receipted, licenses, notifications, states, waiting
+from qlmhook.reports.listings import Row
 from tests.conftest import KEY, MAPPING, OpenShop, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import Fields, form_body, receipt_is_valid, vector
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import alerts, is_receipted, licenses, notifications, states, waiting
 
 ON_ONE_ENGINE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For what is decided before the database is asked."""

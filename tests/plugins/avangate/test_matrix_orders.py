@@ -15,12 +15,16 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from qlmhook import history, ledger, listing, mappings, models, outbox
-from qlmhook.listing import Row
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import form_body, receipt_is_valid, signed, vector
+from qlmhook.catalog import mappings
+from qlmhook.inbox import fact_store, notification_store
+from qlmhook.outbox import queue
+from qlmhook.reports import listings
+from qlmhook.reports.listings import Row
+from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, Clock, Configure, MailServer, OpenShop, Shop
-from tests.server import command, serving
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed, vector
+from tests.support.server import command, serving
 
 ALPHA = Line()
 BETA = Line(pid="102", name="Beta", ref="BBBBBBBBBB", expires="2027-06-01 00:00:00")
@@ -32,13 +36,13 @@ ON_ONE_ENGINE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=Tru
 def licenses(shop: Shop) -> list[Row]:
     """All licenses, by order, line and unit."""
     with shop.service.database.reading():
-        rows = listing.licenses(now=shop.clock())
+        rows = listings.licenses(now=shop.clock())
     return sorted(rows, key=lambda row: (row["order_ref"], row["line"], row["unit"]))
 
 
 def notifications(shop: Shop) -> list[Row]:
     with shop.service.database.reading():
-        return listing.notifications()
+        return listings.notifications()
 
 
 def states(shop: Shop) -> list[str]:
@@ -48,14 +52,14 @@ def states(shop: Shop) -> list[str]:
 def waiting(shop: Shop, kind: str) -> list[Row]:
     """The rows of one kind in the outbox."""
     with shop.service.database.reading():
-        return [row for row in listing.outbox_rows() if row["kind"] == kind]
+        return [row for row in listings.outbox_rows() if row["kind"] == kind]
 
 
 def alerts(shop: Shop) -> list[str]:
     """The texts of the alerts to the operator."""
     with shop.service.database.reading():
         rows = models.Outbox.select().where(models.Outbox.kind == "alert").order_by(models.Outbox.id)
-        return [outbox.payload_of(row)["text"] for row in rows]
+        return [queue.payload_of(row)["text"] for row in rows]
 
 
 def is_receipted(answer: TestResponse, order: Order) -> bool:
@@ -350,7 +354,7 @@ class TestLines:
         shop.post(Order(lines=lines, extra=options).fields())
 
         with shop.service.database.reading():
-            items = [fact.item for fact in history.of_order("avangate", "900000001")]
+            items = [fact.item for fact in fact_store.of_order("avangate", "900000001")]
         assert [item.options for item in items if item] == [("seats-5",), ("gold", "phone")]
         assert licenses(shop)[0]["expires_at"] == "2021-04-10T13:29:42Z"
 
@@ -514,7 +518,7 @@ Mend = Callable[[Shop, Path], None]
 def replay_what_is_held(shop: Shop, _: Path) -> None:
     shop.map("102")
     with shop.service.database.reading():
-        held = ledger.held()
+        held = notification_store.held()
     for notification_id in held:
         shop.service.intake.replay(notification_id)
 

@@ -10,10 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from qlmhook import listing
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields, digest, form_body, receipt_is_valid, signed, vector, without_signatures
+from qlmhook.reports import listings
 from tests.conftest import KEY, PASSWORD, QUERY, URL, USER, Clock, OpenShop, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import (
+    Fields,
+    digest,
+    form_body,
+    receipt_is_valid,
+    signed,
+    vector,
+    without_signatures,
+)
 
 FORM = "application/x-www-form-urlencoded"
 MIB = 1024 * 1024
@@ -34,7 +42,7 @@ def outcome(shop: Shop, answer: TestResponse) -> Outcome:
     said = f"{answer.headers}\n{answer.text}"
     secrets = ["<sig", "EPAYMENT", "Traceback", KEY, PASSWORD, *re.findall(r"[0-9A-Fa-f]{32,}", said)]
     with shop.service.database.reading():
-        stored = [row["state"] for row in listing.notifications()]
+        stored = [row["state"] for row in listings.notifications()]
     return answer.status_code, [secret for secret in secrets if secret in said], stored
 
 
@@ -427,8 +435,8 @@ class TestWhatIsNotSigned:
 
         assert answers == [(400, [], ["held"])] * 2
         with shop.service.database.reading():
-            assert [(row["kind"], row["to"]) for row in listing.outbox_rows()] == [("alert", "operator@example.com")]
-            assert listing.licenses(now=shop.clock()) == []
+            assert [(row["kind"], row["to"]) for row in listings.outbox_rows()] == [("alert", "operator@example.com")]
+            assert listings.licenses(now=shop.clock()) == []
 
     @sqlite_only
     @pytest.mark.parametrize("name", [SHA2, SHA3])
@@ -461,7 +469,7 @@ class TestWhatIsNotSigned:
         genuine = signed(Order().fields(), KEY, ["sha256", "sha3_256"])
         shop.post_body(form_body(genuine))
         with shop.service.database.reading():
-            before = listing.licenses(now=shop.clock())
+            before = listings.licenses(now=shop.clock())
 
         answer = shop.post_body(
             form_body([(name.replace("IPN_PID[]", "LICENSE_CODE"), value) for name, value in genuine])
@@ -469,4 +477,4 @@ class TestWhatIsNotSigned:
 
         assert outcome(shop, answer) == (403, [], ["done"])
         with shop.service.database.reading():
-            assert listing.licenses(now=shop.clock()) == before != []
+            assert listings.licenses(now=shop.clock()) == before != []

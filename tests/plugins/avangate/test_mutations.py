@@ -14,13 +14,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from qlmhook_avangate.vendor import Avangate
 
-from qlmhook import listing, models
 from qlmhook.config import CONFIG_VARIABLE, load_settings
 from qlmhook.errors import Refused
-from qlmhook.testing import make_notification
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import SIGNATURES, Fields, digest, form_body, signed, vector, without_signatures
+from qlmhook.reports import listings
+from qlmhook.storage import models
+from qlmhook.vendors.testing import make_notification
 from tests.conftest import KEY, Clock, OpenShop, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import SIGNATURES, Fields, digest, form_body, signed, vector, without_signatures
 
 Pairs = list[tuple[str, str]]
 Mutate = Callable[[Fields], Pairs]
@@ -263,7 +264,7 @@ def everything(shop: Shop) -> dict[str, list[tuple[object, ...]]]:
 
 def alerts(shop: Shop) -> list[str]:
     with shop.service.database.reading():
-        return [row["subject"] for row in listing.outbox_rows() if row["kind"] == "alert"]
+        return [row["subject"] for row in listings.outbox_rows() if row["kind"] == "alert"]
 
 
 def mapped(shop: Shop) -> Shop:
@@ -316,7 +317,7 @@ def test_the_genuine_message_still_counts_as_a_copy(sold: Shop) -> None:
 
     assert sold.post(FULL.fields()).status_code == 200
     with sold.service.database.reading():
-        assert [row["copies"] for row in listing.notifications(order=FULL.refno)] == [2]
+        assert [row["copies"] for row in listings.notifications(order=FULL.refno)] == [2]
 
 
 @pytest.mark.parametrize(("fields", "mutate"), UNREADABLE.values(), ids=UNREADABLE.keys())
@@ -345,8 +346,8 @@ def test_a_doubtful_message_makes_no_license(shop: Shop, fields: Fields, mutate:
 
     assert answer.status_code in (200, 400)
     with shop.service.database.reading():
-        assert [row["state"] for row in listing.notifications()] in (["held"], ["ignored"])
-        assert listing.licenses(now=shop.clock()) == []
+        assert [row["state"] for row in listings.notifications()] in (["held"], ["ignored"])
+        assert listings.licenses(now=shop.clock()) == []
 
 
 @pytest.mark.parametrize(
@@ -367,7 +368,7 @@ def test_at_an_endpoint_of_its_own_a_message_cannot_be_relabelled(
 
     assert answer.status_code == 403
     with shop.service.database.reading():
-        assert listing.notifications() == []
+        assert listings.notifications() == []
 
 
 REAL = [

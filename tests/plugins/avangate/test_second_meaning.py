@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook import listing
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields, form_body, receipt_is_valid, signed
-from tests.avangate.subscriptions import Subscription
-from tests.avangate.test_matrix_orders import licenses, notifications, states, waiting
+from qlmhook.reports import listings
 from tests.conftest import KEY, QUERY, OpenShop, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import Fields, form_body, receipt_is_valid, signed
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.plugins.avangate.test_matrix_orders import licenses, notifications, states, waiting
 
 Mutate = Callable[[Fields], Fields]
 
@@ -128,4 +128,4 @@ def test_an_endpoint_that_nobody_configured_is_said_to_have_no_key(shop: Shop) -
         "The endpoint that is_endpoint names has no key for this kind of notification.\n",
     )
     with shop.service.database.reading():
-        assert listing.notifications() == []
+        assert listings.notifications() == []

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from qlmhook_avangate.signature import ALGORITHMS, Key, length_prefixed, receipt, sign, verify
 
 from qlmhook.errors import MalformedNotification, SignatureRejected
-from qlmhook.vendor import Verified
-from tests.avangate.signer import SIGNATURES, signed, vector, without_signatures
+from qlmhook.vendors.api import Verified
+from tests.plugins.avangate.signer import SIGNATURES, signed, vector, without_signatures
 
 SECRET = "synthetic-Secret1!"
 KEY = Key(endpoint="DEFAULT", secret=SECRET.encode(), label="shared_keys[0]")

@@ -8,11 +8,11 @@ import pytest
 from qlmhook_avangate.vendor import Avangate
 
 from qlmhook.errors import ConfigurationError, MalformedNotification
-from qlmhook.testing import make_notification
-from qlmhook.vendor import Notification
-from tests.avangate.orders import Line, Order
-from tests.avangate.signer import Fields, form_body, receipt_is_valid, signed
+from qlmhook.vendors.api import Notification, Outcome
+from qlmhook.vendors.testing import make_notification
 from tests.conftest import PASSWORD, USER, Shop
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.signer import Fields, form_body, receipt_is_valid, signed
 
 SECRET = "synthetic-Secret1!"
 
@@ -61,7 +61,7 @@ def test_the_receipt_is_html_about_the_first_line() -> None:
     order = Order(lines=[Line(pid="102", name="Beta"), Line()])
     sent = notification(order.fields())
 
-    reply = account.receipt(sent, account.verify(sent), datetime(2026, 1, 1, tzinfo=UTC))
+    reply = account.receipt(sent, account.verify(sent), Outcome(at=datetime(2026, 1, 1, tzinfo=UTC)))
 
     assert reply.content_type == "text/html; charset=utf-8"
     assert receipt_is_valid(reply.body, SECRET, ("102", "Beta", order.ipn_date), "sha256")

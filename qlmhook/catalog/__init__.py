@@ -1,0 +1,1 @@
+"""Products: QLM's server properties, what they mean, and which one counts for what a shop sells."""

@@ -1,0 +1,1 @@
+"""How something goes out, and when it is called for: a folder for each channel."""

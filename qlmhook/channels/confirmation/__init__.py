@@ -1,0 +1,1 @@
+"""Telling a shop that its order is fulfilled."""

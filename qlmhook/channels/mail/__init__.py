@@ -1,0 +1,1 @@
+"""Mail to customers: which ones are due, what stands in them, and their way to the mail server."""

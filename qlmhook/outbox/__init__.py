@@ -1,0 +1,1 @@
+"""What goes out, surely: the queue from which a worker leases rows."""

@@ -1,0 +1,1 @@
+"""Queries for listings and figures."""

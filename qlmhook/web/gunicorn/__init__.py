@@ -1,0 +1,1 @@
+"""gunicorn as `qlmhook serve` runs it: its settings, its log, its worker."""
