@@ -124,7 +124,7 @@ def _lines_of_order(facts: Sequence[Fact]) -> list[_Line]:
         for is_same in _SIGNS:
             for fact in list(left):
                 assert fact.item is not None
-                line = next((line for line in free if is_same(line, fact.item, names)), None)
+                line = next((line for line in free if is_same(line, fact, fact.item, names)), None)
                 if line is not None:
                     line.add(fact, fact.item)
                     left.remove(fact)
@@ -140,14 +140,16 @@ def _lines_of_order(facts: Sequence[Fact]) -> list[_Line]:
     return lines
 
 
-_SIGNS: Sequence[Callable[[_Line, Item, Collection[str]], bool]] = (
-    lambda line, item, _: item.subscription_ref in line.references and item.line == line.names[-1],
-    lambda line, item, _: item.subscription_ref in line.references and item.product_id == line.newest.product_id,
-    lambda line, item, _: item.subscription_ref in line.references,
-    lambda line, item, _: item.line == line.names[-1] and _is_alike(line, item),
-    lambda line, item, names: item.line in names and _is_alike(line, item),
-    lambda line, item, _: item.line == line.names[-1],
-    lambda line, item, _: item.line in line.names,
+_SIGNS: Sequence[Callable[[_Line, Fact, Item, Collection[str]], bool]] = (
+    lambda line, _, item, __: item.subscription_ref in line.references and item.line == line.names[-1],
+    lambda line, _, item, __: item.subscription_ref in line.references and item.product_id == line.newest.product_id,
+    lambda line, _, item, __: item.subscription_ref in line.references,
+    lambda line, _, item, __: item.line == line.names[-1] and _is_alike(line, item),
+    lambda line, _, item, names: item.line in names and _is_alike(line, item),
+    lambda line, fact, item, _: _is_told_elsewhere(line, fact) and _is_alike(line, item),
+    lambda line, _, item, __: item.line == line.names[-1],
+    lambda line, _, item, __: item.line in line.names,
+    lambda line, fact, item, _: _is_told_elsewhere(line, fact) and item.product_id == line.newest.product_id,
 )
 """What a line is known again by, the surest sign first; `names` are those of all lines before."""
 
@@ -160,6 +162,11 @@ def _is_alike(line: _Line, item: Item) -> bool:
         known.quantity,
         known.options,
     )
+
+
+def _is_told_elsewhere(line: _Line, fact: Fact) -> bool:
+    """A vendor who speaks of an order by another name may have other names for its lines, too."""
+    return fact.place[0] not in {known.place[0] for known in line.facts}
 
 
 def _free_name(lines: Sequence[_Line], name: str) -> str:

@@ -38,7 +38,7 @@ def applied(change: Fact, purchases: Sequence[Purchase], terms_for: TermsFor) ->
         return [_with_quantity(each, change) if each in before else each for each in purchases], []
     terms = terms_for(place_of(change), item)
     if isinstance(terms, Hold):
-        return list(purchases), [replace(terms, order_ref=last.order_ref)]
+        return list(purchases), [replace(terms, subscription_ref=place_of(change)[0])]
     if terms is None:
         return list(purchases), []
     product = {name: getattr(item, name) for name in ("product_id", "general_ids", "product_name", "options")}

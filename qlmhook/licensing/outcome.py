@@ -77,6 +77,12 @@ class Applied:
         """The orders that it says are paid."""
         return {event.order_ref for event in self.events if event.kind is EventKind.PAID}
 
+    def concerns(self, hold: Hold) -> bool:
+        """Tell whether a hold is the notification's; one of another order is that order's matter."""
+        if hold.order_ref or not hold.subscription_ref:
+            return hold.order_ref in ("", *self.names)
+        return any(event.kind is EventKind.SUBSCRIPTION for event in self.events)
+
     def facts_of(self, order_ref: str) -> list[Fact]:
         """Return what is known of an order by the subjects that were settled."""
         return [fact for one in self.settled for fact in one.matter.facts if fact.event.order_ref == order_ref]

@@ -143,8 +143,7 @@ class Application:
         settled, row = applied.settled, applied.row
         holds = [Hold(reason=unclear, subject=f"notification {row.id}")] if unclear else []
         holds += _unclear_orders(applied)
-        # a hold of another order is that order's matter
-        holds += [hold for one in settled for hold in one.matter.holds if hold.order_ref in ("", *applied.names)]
+        holds += [hold for one in settled for hold in one.matter.holds if applied.concerns(hold)]
         holds += _unknown_orders(applied)
         done = any(one.done for one in settled)
         if applied.events and not done and any(one.matter.holds for one in settled) and not holds:

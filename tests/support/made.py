@@ -100,6 +100,7 @@ def told(
         arrival=arrival,
         told_by=arrival if told_by is None else told_by,
         learned_at=day(on if learned is None else learned),
+        place=(order, item.line if item else ""),
         dismissed=dismissed,
     )
 
