@@ -131,9 +131,8 @@ class Application:
         reason = (
             f"The shop was asked, and its answer is not enough: {message.incomplete}" if asked else message.incomplete
         )
-        self._store_conclusion(
-            account, row, [Hold(reason=reason, subject=f"notification {row.id}", alert=asked)], now=now
-        )
+        subject = f"{'answer to ' if asked else ''}notification {row.id}"
+        self._store_conclusion(account, row, [Hold(reason=reason, subject=subject, alert=asked)], now=now)
         if not asked:
             enrichment_plan.ask(row, now=now)
         return Applied(account=account, row=row, events=(), news=(), settled=(), now=now)
@@ -237,7 +236,7 @@ def _unknown_orders(applied: Applied) -> Iterable[Hold]:
     return [
         Hold(
             reason=f"No paid order {order_ref} is known yet; this is applied when one arrives.",
-            subject=f"order {order_ref}",
+            subject=f"unknown order {order_ref}",
             order_ref=order_ref,
             alert=False,
         )
