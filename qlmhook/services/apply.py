@@ -57,18 +57,16 @@ class Application:
                 events = [fact.event for fact in facts.values()]
                 self._conclude(Applied(account=account, row=other, events=events, news=(), settled=concerned, now=now))
             else:
-                self.reapply(account, other, now=now)
+                said = self._read_again(account, other, now)
+                if said is not None:
+                    self._apply_one(account, other, said, now)
         return applied
 
-    def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
-        """Apply a stored notification once more, as its plugin understands it today."""
-        try:
-            message = read(account.vendor, notification_store.restore(row))
-        except MalformedNotification as error:
-            self.hold(account, row, str(error), now=now)
-            return
-        notification_store.describe(row, message)
-        self._apply_one(account, row, message, now)
+    def apply_again(self, account: Account, row: models.Notification, *, now: datetime) -> None:
+        """Apply a stored notification once more, as its plugin understands it today, and what it sets free."""
+        message = self._read_again(account, row, now)
+        if message is not None:
+            self.apply(account, row, message, now=now)
 
     def hold(self, account: Account, row: models.Notification, reason: str, *, now: datetime) -> None:
         """Keep a notification that cannot be applied, and alert the operator once per reason."""
@@ -81,6 +79,16 @@ class Application:
             for channel in self._channels:
                 channel.settled(settled)
         return every
+
+    def _read_again(self, account: Account, row: models.Notification, now: datetime) -> Message | None:
+        """Return what a stored notification says; one that its plugin does not understand any more is held."""
+        try:
+            message = read(account.vendor, notification_store.restore(row))
+        except MalformedNotification as error:
+            self.hold(account, row, str(error), now=now)
+            return None
+        notification_store.describe(row, message)
+        return message
 
     def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> Applied:
         if message.incomplete:
@@ -127,7 +135,7 @@ class Application:
 
     def _wait(self, account: Account, row: models.Notification, message: Message, now: datetime) -> Applied:
         """Hold what only names what happened: the shop is asked, and if that is not enough, a person must look."""
-        asked = bool(row.enrichment)
+        asked = row.enrichment is not None
         reason = (
             f"The shop was asked, and its answer is not enough: {message.incomplete}" if asked else message.incomplete
         )

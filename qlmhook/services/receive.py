@@ -107,7 +107,7 @@ class Intake:
         with self._database.transaction():
             row = notification_store.get(notification_id)
             notification_store.readmit(row)
-            self._application.reapply(self._accounts.named(row.vendor), row, now=self._clock())
+            self._application.apply_again(self._accounts.named(row.vendor), row, now=self._clock())
         return row
 
     @staticmethod
