@@ -36,7 +36,11 @@ class Agreement(Subject):
         assert len(items) > 1 or self.sells_single_lines, (
             "`paid` has fewer than two lines: hand in an order of two, or say sells_single_lines = True."
         )
-        expect_none(f"The line {item.line} of `paid` has a problem: {item.problem}" for item in items if item.problem)
+        expect_none(
+            f"The line {item.line!r} of `paid` is genuine, and has the problem {item.problem!r}: read it."
+            for item in items
+            if item.problem
+        )
 
     def test_what_is_told_of_the_sale_names_its_order(self) -> None:
         """A refund under a name that no other message tells cannot be joined to what was sold."""

@@ -31,8 +31,8 @@ class Answers(Subject):
 
         expect_none(faults)
 
-    def test_what_has_another_shape_and_is_understood_gets_a_receipt(self) -> None:
-        """What `parse` can do without, `receipt` can do without."""
+    def test_a_message_that_lacks_a_part_gets_a_receipt(self) -> None:
+        """What `parse` can do without, `receipt` can do without, too."""
         vendor = self._vendor()
         genuine = [
             notification
@@ -41,7 +41,7 @@ class Answers(Subject):
         ]
         verified = self._verified(genuine[0]) if genuine else None
         faults = []
-        for other in shapes.of_another_shape(genuine if verified else ()):
+        for other in shapes.without_a_part(genuine if verified else ()):
             if isinstance(attempt(vendor.parse, other), Message):
                 told = attempt(vendor.receipt, other, verified, Outcome(at=NOON))
                 if not isinstance(told, Reply):

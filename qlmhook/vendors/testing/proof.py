@@ -25,6 +25,7 @@ _BROKEN: tuple[Callable[[str], str], ...] = (
     lambda value: "é",
     lambda value: "0" * 100_000,
     lambda value: value[:-1],
+    lambda value: f"{value[:-1]}é",
     lambda value: value[: len(value) // 2],
 )
 
@@ -50,6 +51,7 @@ class Proof(Subject):
         vendor = self._vendor()
         for name, notification in self._notifications().items():
             changed = list(self.changed(notification))
+            attempt(vendor.verify, notification)
 
             assert changed, f"changed() yields nothing for `{name}`."
             expect_none(

@@ -12,6 +12,9 @@ from qlmhook.vendors.testing.messages import make_notification
 RUBBISH = (b"", b"\xff\xfe", b"=", b"{", b"[]", b"{}", b"null", b"true", b"0", b'"text"', b"<xml/>", b"%", b"a=%00")
 """Bodies that no vendor sends."""
 
+_Tried = set[tuple[str, str]]
+"""The parts that were exchanged already: where each stands, and what it is."""
+
 _STRANGE_JSON: tuple[Any, ...] = (None, True, -1, 10**30, float("inf"), "", "x", "\ud800", [], {}, [None], {"x": "x"})
 _STRANGE_TEXTS = ("", "x", "-1", "é", "9" * 30, "0000-00-00 00:00:00")
 
@@ -42,27 +45,36 @@ def spelled_otherwise(body: bytes) -> Iterator[bytes]:
             yield text.encode()
 
 
+def without_a_part(notifications: Iterable[Notification]) -> Iterator[Notification]:
+    """Yield notifications in which a part is missing."""
+    for notification in notifications:
+        yield from _changed_in(notification, None)
+
+
 def of_another_shape(notifications: Iterable[Notification]) -> Iterator[Notification]:
     """Yield notifications in which a part is missing, or is something else than it should be.
 
     Each part is left out of each notification; it is exchanged where it is met first.
     """
-    tried: set[tuple[str, str]] = set()
+    tried: _Tried = set()
     for notification in notifications:
-        for body in _bodies(notification, tried):
-            if notification.content_type != FORM or body:  # an empty form is refused before a plugin sees it
-                yield with_body(notification, body)
+        yield from _changed_in(notification, tried)
 
 
-def _bodies(notification: Notification, tried: set[tuple[str, str]]) -> Iterator[bytes]:
+def _changed_in(notification: Notification, tried: _Tried | None) -> Iterator[Notification]:
     if notification.content_type == FORM:
-        yield from _forms(_pairs(notification.body), tried)
-        return
-    yield from RUBBISH
+        bodies: Iterable[bytes] = filter(None, _forms(_pairs(notification.body), tried))
+    else:
+        bodies = [*RUBBISH, *_others(notification.body, tried)]
+    for body in bodies:
+        yield with_body(notification, body)
+
+
+def _others(body: bytes, tried: _Tried | None) -> Iterator[bytes]:
     try:
-        data = json.loads(notification.body)
+        data = json.loads(body)
     except ValueError:
-        yield notification.body[: len(notification.body) // 2]
+        yield body[: len(body) // 2]
         return
     for changed in _changed(data, "", tried):
         yield json.dumps(changed).encode()
@@ -98,19 +110,19 @@ def _pair(name: str, value: str) -> bytes:
     return f"{quote_plus(name)}={quote_plus(value)}".encode()
 
 
-def _forms(pairs: list[bytes], tried: set[tuple[str, str]]) -> Iterator[bytes]:
+def _forms(pairs: list[bytes], tried: _Tried | None) -> Iterator[bytes]:
     for place, pair in enumerate(pairs):
         name, _, value = pair.decode().partition("=")
         before, after = pairs[:place], pairs[place + 1 :]
         yield b"&".join([*before, *after])
-        if (name, value) not in tried:
+        if tried is not None and (name, value) not in tried:
             tried.add((name, value))
             yield b"&".join([*before, pair, pair, *after])
             for text in _STRANGE_TEXTS:
                 yield b"&".join([*before, f"{name}={quote_plus(text)}".encode(), *after])
 
 
-def _changed(data: Any, path: str, tried: set[tuple[str, str]]) -> Iterator[Any]:
+def _changed(data: Any, path: str, tried: _Tried | None) -> Iterator[Any]:
     """Yield JSON with one part of it left out, or exchanged for something of another type."""
     if isinstance(data, dict):
         for name, part in data.items():
@@ -123,8 +135,8 @@ def _changed(data: Any, path: str, tried: set[tuple[str, str]]) -> Iterator[Any]
                 yield [*data[:place], changed, *data[place + 1 :]]
 
 
-def _instead_of(part: Any, path: str, tried: set[tuple[str, str]]) -> Iterator[Any]:
-    if (path, json.dumps(part)) not in tried:
+def _instead_of(part: Any, path: str, tried: _Tried | None) -> Iterator[Any]:
+    if tried is not None and (path, json.dumps(part)) not in tried:
         tried.add((path, json.dumps(part)))
         yield from _STRANGE_JSON
     yield from _changed(part, path, tried)
