@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any
 
 from qlmhook.domain.entitlement import Entitlement, Grant
-from qlmhook.domain.purchases import Place, Purchase
-from qlmhook.domain.terms import FOREVER
+from qlmhook.domain.facts import Place
+from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.errors import NotFound
 from qlmhook.licensing import audit, keys, overrides
 from qlmhook.licensing.assessment import Matter
@@ -69,19 +69,19 @@ def carry_out(decision: models.Decision, cause: Cause) -> models.License:
     return license
 
 
-def mark_fulfilled(vendor: str, purchases: Iterable[Purchase], now: datetime) -> None:
+def mark_fulfilled(vendor: str, sold: Iterable[tuple[Place, Terms]], now: datetime) -> None:
     """Remember the lines that took effect: a refund that comes later finds them issued, and a change of the
     mapping leaves them alone.
     """
     rows = [
         {
             "vendor": vendor,
-            "order_ref": purchase.order_ref,
-            "line": purchase.line,
-            "terms": purchase.terms.source,
+            "order_ref": order_ref,
+            "line": line,
+            "terms": terms.source,
             "at": now,
         }
-        for purchase in purchases
+        for (order_ref, line), terms in sold
     ]
     if rows:
         models.FulfilledLine.insert_many(rows).execute()

@@ -148,8 +148,12 @@ class Hold(Table):
     notification = peewee.ForeignKeyField(Notification)
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
+    subscription_ref = peewee.CharField(max_length=64)
     subject = peewee.CharField(max_length=190, index=True)
     reason = peewee.TextField()
+
+    class Meta:
+        indexes = ((("vendor", "order_ref"), False), (("vendor", "subscription_ref"), False))
 
 
 class Customer(Table):

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from qlmhook.domain import entitlement
 from qlmhook.domain.entitlement import Entitlement
 from qlmhook.domain.events import Customer, Event, EventKind, Item, Standing
-from qlmhook.domain.facts import Fact
-from qlmhook.domain.purchases import Circumstances, Extension, Place
+from qlmhook.domain.facts import Fact, Place
+from qlmhook.domain.holds import Hold
+from qlmhook.domain.purchases import Circumstances, Extension
 from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import Terms
-from qlmhook.errors import Held
 
 TERMS = Terms(product_id=1, major_version=1, minor_version=0)
 KEYS = replace(TERMS, one_key=False)
@@ -100,6 +100,7 @@ def told(
         arrival=arrival,
         told_by=arrival if told_by is None else told_by,
         learned_at=day(on if learned is None else learned),
+        place=(order, item.line if item else ""),
         dismissed=dismissed,
     )
 
@@ -139,7 +140,7 @@ def subscription(
 
 
 def circumstances(
-    terms: Terms | Mapping[str, Terms | None] | Callable[[Place, Item], Terms | None] = TERMS,
+    terms: Terms | Mapping[str, Terms | None] | Callable[[Place, Item], Terms | Hold | None] = TERMS,
     *,
     policy: Policy = STRICT,
     fulfilled: Collection[Place] = (),
@@ -148,7 +149,7 @@ def circumstances(
 ) -> Circumstances:
     """What facts are judged by; `terms` those of every product, or of each by its id, or a function."""
 
-    def terms_for(place: Place, item: Item) -> Terms | None:
+    def terms_for(place: Place, item: Item) -> Terms | Hold | None:
         if callable(terms):
             return terms(place, item)
         return terms[item.product_id] if isinstance(terms, Mapping) else terms
@@ -181,5 +182,5 @@ def held(facts: Sequence[Fact], judged_by: Circumstances | None = None) -> list[
     return [_parts(hold) for hold in holds]
 
 
-def _parts(hold: Held) -> tuple[str, str, str, bool]:
-    return str(hold), hold.subject, hold.order_ref, hold.alert
+def _parts(hold: Hold) -> tuple[str, str, str, bool]:
+    return hold.reason, hold.subject, hold.order_ref, hold.alert
