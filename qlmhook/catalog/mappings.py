@@ -28,7 +28,7 @@ def terms_of(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms
     if text is None:
         raise NotFound(f"There is no property pid_{product_id}.")
     layers = [_first_value(f"{vendor}_pid_{product_id}_{option}", f"pid_{product_id}_{option}") for option in options]
-    return parser.terms_of([text, *filter(None, layers)], property_value)
+    return parser.read_terms([text, *filter(None, layers)], property_value)
 
 
 def usable_terms(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms | None:
@@ -47,7 +47,7 @@ def asks_for_confirmation(vendor: str, item: Item) -> bool:
 
 def terms_sold(source: str) -> Terms | None:
     """Return the terms that something was sold by, from their source; raises PropertyError."""
-    return parser.terms_of([source], property_value)
+    return parser.read_terms([source], property_value)
 
 
 def _first_value(*names: str) -> str | None:

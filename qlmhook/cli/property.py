@@ -7,7 +7,7 @@ from typing import TextIO
 import click
 
 from qlmhook.catalog import mappings, parser
-from qlmhook.catalog.arguments import VOCABULARY
+from qlmhook.catalog.arguments import ARGUMENTS
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_rows, progress
 from qlmhook.cli.replaying import apply_held
@@ -128,8 +128,8 @@ def _explain(name: str, checked: parser.Checked) -> None:
         return
     click.echo(f"Stored {name}:")
     for argument, text in sorted(checked.effective.items()):
-        if argument in VOCABULARY:
-            click.echo(f"  {argument} = {text}  ({VOCABULARY[argument].meaning})")
+        if argument in ARGUMENTS:
+            click.echo(f"  {argument} = {text}  ({ARGUMENTS[argument].meaning})")
     if "is_emailtemplate" not in checked.effective:
         click.echo("  No mail will be sent: is_emailtemplate is not given.")
 
