@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from qlmhook.catalog import mappings
 from qlmhook.channels import http
 from qlmhook.channels.confirmation import plan as confirmation_plan
 from qlmhook.channels.mail import plan as mail_plan
@@ -13,9 +12,9 @@ from qlmhook.channels.mail import variables
 from qlmhook.channels.mail.plan import Mailing
 from qlmhook.channels.mail.rendering import Rendered, Templates
 from qlmhook.channels.mail.smtp import Mailer
-from qlmhook.domain.terms import Terms
+from qlmhook.channels.mail.today import terms_of_today
 from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
-from qlmhook.inbox import fact_store, notification_store
+from qlmhook.inbox import notification_store
 from qlmhook.outbox import queue
 from qlmhook.outbox.queue import Kind
 from qlmhook.storage import models
@@ -144,7 +143,7 @@ class Delivery:
         with self._database.reading():
             zone = self._accounts.named(row.vendor).vendor.timezone
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
-            terms = _mail_terms(licenses[0], row.order_ref)
+            terms = terms_of_today(licenses[0], row.order_ref)
         content = self._templates.render(payload["template"], items, subject=terms.mail_subject if terms else "")
         to = mail_plan.address_of(row, licenses)
         with self._database.transaction():
@@ -197,10 +196,3 @@ class Delivery:
                     text=f"{reason} Mend the cause and run `qlmhook outbox retry {row.id}`.",
                     now=self._clock(),
                 )
-
-
-def _mail_terms(license: models.License, order_ref: str) -> Terms | None:
-    """The mapping of today says from whom and with which copies; a broken one does not keep the mail back."""
-    items = [fact.item for fact in fact_store.of_order(license.vendor, order_ref) if fact.item is not None]
-    options = next((item.options for item in items if item.product_id == license.vendor_product_id), ())
-    return mappings.usable_terms(license.vendor, license.vendor_product_id, options)
