@@ -31,6 +31,7 @@ from qlmhook.licensing import licenses
 from qlmhook.outbox import queue
 from qlmhook.reports import listings
 from qlmhook.storage import models
+from qlmhook.storage.license_status import STATUSES
 from qlmhook.vendors import accounts, form
 from qlmhook.web import webhook
 from tests.conftest import Configure, Shop
@@ -416,7 +417,7 @@ def test_the_table_of_rules_is_that_of_the_program() -> None:
 
 def test_every_status_has_its_row_in_their_order() -> None:
     """The first that applies stands first."""
-    assert first_names("license-states.md", "Status") == list(reversed(listings.STATUSES))
+    assert first_names("license-states.md", "Status") == list(reversed(STATUSES))
 
 
 def test_every_word_of_2checkout_is_in_the_row_of_its_event() -> None:
