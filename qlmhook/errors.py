@@ -32,6 +32,10 @@ class Held(QlmhookError):
         self.alert = alert
 
 
+class KeyNotMade(QlmhookError):
+    """A key maker made no key; the text says what to do, and the order is held with it."""
+
+
 class DeliveryFailed(QlmhookError):
     """An outbox row could not be delivered; `permanent` means that trying again is no use."""
 

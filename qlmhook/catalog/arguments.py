@@ -1,6 +1,6 @@
 """QLM's `is_*` arguments, each told once: its names, how its value is read, what it means and which term it sets.
 
-Source: QLM, GetActivationKeyWithExpiryDate.
+`is_keymaker` is our own. Source of the others: QLM, GetActivationKeyWithExpiryDate.
 """
 
 from collections.abc import Callable, Mapping
@@ -143,6 +143,11 @@ ARGUMENTS: Mapping[str, Argument] = {
         term="legacy_key",
         read=values.printable(255),
         meaning="a key from before, kept with the license",
+    ),
+    "is_keymaker": Argument(
+        term="key_maker",
+        read=values.plain_name,
+        meaning="what makes the keys, one of the key makers that are installed; default random",
     ),
     "is_emailtemplate": Argument(
         term="order_template",

@@ -95,6 +95,13 @@ def template_name(text: str) -> str:
     return text
 
 
+def plain_name(text: str) -> str:
+    """Read the name of a plugin's part, in any letter case."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", text):
+        raise ValueError("a name of letters, digits, - and _")
+    return text.lower()
+
+
 def addresses(text: str) -> tuple[str, ...]:
     """Read e-mail addresses, separated by semicolons."""
     addresses = listed(text)

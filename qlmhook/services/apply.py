@@ -16,6 +16,7 @@ from qlmhook.inbox import fact_store, notification_store
 from qlmhook.licensing import customers, keys, licenses
 from qlmhook.licensing.assessment import Facts, Matter, assess, policy_of
 from qlmhook.licensing.audit import Cause
+from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.reports import listings
 from qlmhook.services.reading import read
 from qlmhook.storage import models
@@ -41,8 +42,9 @@ class Settled:
 class Fulfillment:
     """Works inside the caller's transaction, so that a notification takes effect as a whole or not at all."""
 
-    def __init__(self, mailing: Mailing) -> None:
+    def __init__(self, mailing: Mailing, makers: KeyMakers) -> None:
         self._mailing = mailing
+        self._makers = makers
 
     def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> None:
         """Apply a notification, and what is held of the same order or subscription, which it may set free."""
@@ -89,7 +91,7 @@ class Fulfillment:
         if entitled is None:
             return Settled(matter=matter)
         before = {license.id for license in matter.licenses.values()}
-        current = licenses.reconcile(matter, customers.find(entitled.customer.email), cause)
+        current = licenses.reconcile(matter, customers.find(entitled.customer.email), self._makers, cause)
         new = [purchase for purchase in entitled.purchases if purchase.place not in matter.fulfilled]
         to_confirm: set[str] = set()
         if current:

@@ -10,6 +10,8 @@ from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.config import Settings
 from qlmhook.inbox import notification_store
 from qlmhook.inbox.refusals import Refusals
+from qlmhook.licensing import keymakers
+from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.services.apply import Fulfillment
 from qlmhook.services.decide import Decisions
 from qlmhook.services.deliver import Delivery
@@ -40,6 +42,7 @@ class Service:
     settings: Settings
     database: Database
     accounts: Accounts
+    key_makers: KeyMakers
     templates: Templates
     mailer: Mailer
     mailing: Mailing
@@ -70,11 +73,13 @@ class Service:
         templates = Templates(settings.mail.templates)
         mailer = Mailer(settings.mail)
         mailing = Mailing(operator=settings.mail.operator)
-        fulfillment = Fulfillment(mailing)
+        makers = KeyMakers(keymakers.register_key_makers())
+        fulfillment = Fulfillment(mailing, makers)
         return cls(
             settings=settings,
             database=database,
             accounts=accounts,
+            key_makers=makers,
             templates=templates,
             mailer=mailer,
             mailing=mailing,
