@@ -15,6 +15,7 @@ from qlmhook.inbox import fact_store, notification_store
 from qlmhook.licensing import customers, licenses
 from qlmhook.licensing.assessment import Facts, Matter, assess
 from qlmhook.licensing.audit import Cause
+from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.licensing.outcome import Applied, Concluded, Settled
 from qlmhook.services.reading import read
 from qlmhook.storage import models
@@ -35,8 +36,9 @@ class Application:
     What came of it is told to the channels, each of which writes down what that calls for.
     """
 
-    def __init__(self, channels: Sequence[Channel]) -> None:
+    def __init__(self, channels: Sequence[Channel], makers: KeyMakers) -> None:
         self._channels = channels
+        self._makers = makers
 
     def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> Applied:
         """Apply a notification, and what is held of the same order or subscription, which it may set free."""
@@ -74,11 +76,41 @@ class Application:
 
     def settle(self, account: Account, about: Facts, cause: Cause) -> list[Settled]:
         """Bring licenses to what all facts about them say."""
-        every = [_settle_one(account, matter, cause) for matter in assess(account, about)]
+        every = [self._settle_one(account, matter, cause) for matter in assess(account, about)]
         for settled in every:
             for channel in self._channels:
                 channel.settled(settled)
         return every
+
+    def _settle_one(self, account: Account, matter: Matter, cause: Cause) -> Settled:
+        entitled = matter.entitlement
+        if entitled is None:
+            return Settled(account=account, matter=matter, now=cause.at)
+        before = {license.id for license in matter.licenses.values()}
+        current = licenses.reconcile(matter, customers.find(entitled.customer.email), self._makers, cause)
+        new = [purchase for purchase in entitled.purchases if purchase.place not in matter.fulfilled]
+        to_confirm: set[str] = set()
+        if current:
+            to_confirm = {
+                purchase.order_ref
+                for purchase in entitled.purchases
+                if purchase.terms.confirm
+                # a mapping that was given is_sendresponse only afterwards counts too: the shop still waits
+                or (purchase.place in matter.fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
+            }
+            sold = [(purchase.place, purchase.terms) for purchase in new]
+            if entitled.plan is not None and plans.place_of(entitled.plan) not in matter.fulfilled:
+                sold.append((plans.place_of(entitled.plan), entitled.last.terms))
+            licenses.mark_fulfilled(account.name, sold, cause.at)
+        return Settled(
+            account=account,
+            matter=matter,
+            now=cause.at,
+            current=current,
+            renewed=[license for license in current if license.id in before],
+            taking_effect=new,
+            to_confirm=frozenset(to_confirm),
+        )
 
     def _read_again(self, account: Account, row: models.Notification, now: datetime) -> Message | None:
         """Return what a stored notification says; one that its plugin does not understand any more is held."""
@@ -185,37 +217,6 @@ class Application:
         )
         for channel in self._channels:
             channel.concluded(concluded)
-
-
-def _settle_one(account: Account, matter: Matter, cause: Cause) -> Settled:
-    entitled = matter.entitlement
-    if entitled is None:
-        return Settled(account=account, matter=matter, now=cause.at)
-    before = {license.id for license in matter.licenses.values()}
-    current = licenses.reconcile(matter, customers.find(entitled.customer.email), cause)
-    new = [purchase for purchase in entitled.purchases if purchase.place not in matter.fulfilled]
-    to_confirm: set[str] = set()
-    if current:
-        to_confirm = {
-            purchase.order_ref
-            for purchase in entitled.purchases
-            if purchase.terms.confirm
-            # a mapping that was given is_sendresponse only afterwards counts too: the shop still waits
-            or (purchase.place in matter.fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
-        }
-        sold = [(purchase.place, purchase.terms) for purchase in new]
-        if entitled.plan is not None and plans.place_of(entitled.plan) not in matter.fulfilled:
-            sold.append((plans.place_of(entitled.plan), entitled.last.terms))
-        licenses.mark_fulfilled(account.name, sold, cause.at)
-    return Settled(
-        account=account,
-        matter=matter,
-        now=cause.at,
-        current=current,
-        renewed=[license for license in current if license.id in before],
-        taking_effect=new,
-        to_confirm=frozenset(to_confirm),
-    )
 
 
 def _by_its_name(event: Event, known: dict[str, str]) -> Event:
