@@ -20,6 +20,7 @@ from qlmhook.services.wiring import Service
 from qlmhook.web.app import create_app
 from tests.plugins.avangate.signer import Fields, form_body, signed
 from tests.support.engines import ENGINES, VARIABLES, Shelf, empty_database, version
+from tests.support.installed import Install, installing
 
 MEMORY = Path("/dev/shm")
 
@@ -151,6 +152,7 @@ def configure(tmp_path: Path, database_url: str) -> Configure:
             f"""
 database = "{database_url}"
 worker = false
+default_vendor = "avangate"
 [mail]
 sender = "Licensing <licensing@example.com>"
 operator = "operator@example.com"
@@ -215,3 +217,9 @@ def open_shop(configure: Configure, clock: Clock) -> Iterator[OpenShop]:
 @pytest.fixture
 def shop(open_shop: OpenShop) -> Shop:
     return open_shop()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install plugins for one test."""
+    yield from installing(tmp_path, monkeypatch)

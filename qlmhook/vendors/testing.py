@@ -9,18 +9,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-import pluggy
 import pytest
 
 from qlmhook.domain.events import EventKind, Item, Message
 from qlmhook.errors import ConfigurationError, MalformedNotification, Refused, SignatureRejected, VendorDisabled
-from qlmhook.vendors import hooks as hookspecs
 from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
 from qlmhook.vendors.form import FORM, parse_form
+from qlmhook.vendors.loader import Plugins
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """When a notification of `make_notification` is received, unless a test says otherwise."""
@@ -127,14 +125,12 @@ class VendorContract(ABC):
 
     def test_an_entry_point_of_the_plugins_name_registers_the_vendor(self) -> None:
         """The plugin is found by the name that a configuration gives."""
-        hooks = pluggy.PluginManager("qlmhook")
-        hooks.add_hookspecs(hookspecs)
-        for module in {point.load() for point in entry_points(group="qlmhook", name=self.vendor_class.plugin)}:
-            hooks.register(module)
-        hooks.check_pending()
-        registered = [vendor_class for classes in hooks.hook.register_vendors() for vendor_class in classes]
+        plugins = Plugins()
+        plugins.load([self.vendor_class.plugin])
 
-        assert self.vendor_class in registered, f"The entry point {self.vendor_class.plugin!r} does not lead here."
+        assert self.vendor_class in plugins.vendors().values(), (
+            f"The entry point {self.vendor_class.plugin!r} does not lead here."
+        )
 
     def test_the_vendors_names_are_in_lower_case(self) -> None:
         """Names are compared without letter case, so the plugin spells its own in one way."""

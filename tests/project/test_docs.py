@@ -32,6 +32,7 @@ from qlmhook.outbox import queue
 from qlmhook.reports import listings
 from qlmhook.storage import models
 from qlmhook.vendors import accounts, form
+from qlmhook.vendors.loader import Plugins
 from qlmhook.web import webhook
 from tests.conftest import Configure, Shop
 from tests.plugins.avangate.orders import Order
@@ -128,10 +129,17 @@ def test_what_a_change_must_pass_runs_these_lines_and_no_others() -> None:
 # Commands
 
 
+def below(group: click.Group) -> dict[str, click.Command]:
+    """The commands of a group, with those that plugins bring."""
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command}
+
+
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        for name, inner in below(command).items():
             yield from walk(inner, f"{path} {name}")
 
 
@@ -188,8 +196,8 @@ def shown_commands() -> list[tuple[str, list[str]]]:
 
 def resolve(arguments: list[str]) -> tuple[click.Command, list[str]]:
     command: click.Command = commands
-    while isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
-        command, arguments = command.commands[arguments[0]], arguments[1:]
+    while isinstance(command, click.Group) and arguments and arguments[0] in below(command):
+        command, arguments = below(command)[arguments[0]], arguments[1:]
     return command, arguments
 
 
@@ -273,7 +281,7 @@ def test_the_environment_form_of_a_setting_is_told_and_loads(name: str, tmp_path
     settings = load_settings(environ)
 
     assert variable == f"{ENVIRONMENT_PREFIX}{name.replace('.', '__').upper()}"
-    assert list(accounts.load_accounts(settings.vendors))
+    assert list(accounts.load_accounts(settings.vendors, Plugins()))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +294,7 @@ def test_every_example_of_a_configuration_loads(name: str, block: str, tmp_path:
     path = tmp_path / "qlmhook.toml"
     path.write_text(block, encoding="utf-8")
     settings = load_settings({CONFIG_VARIABLE: str(path)})
-    loaded = list(accounts.load_accounts(settings.vendors))
+    loaded = list(accounts.load_accounts(settings.vendors, Plugins()))
 
     assert {account.name for account in loaded} == set(tomllib.loads(block).get("vendors", {}))
 
