@@ -26,4 +26,4 @@ def main() -> None:
         commands(prog_name="qlmhook")
     except (QlmhookError, OSError) as error:
         click.echo(f"qlmhook: {error}", err=True)
-        sys.exit(1)
+        sys.exit(error.exit_code if isinstance(error, QlmhookError) else QlmhookError.exit_code)

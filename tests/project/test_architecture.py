@@ -36,11 +36,11 @@ FOR_COMMANDS_OF_PLUGINS = FOR_PLUGINS | {"qlmhook.vendors.commands"}
 """What the package `commands` of a plugin may import of the core: they print, listen and post."""
 
 USERS: Mapping[str, str] = {
-    "flask": "channels.mail.smtp web.app web.webhook vendors.hooks vendors.loader",
+    "flask": "channels.mail.smtp web vendors.hooks vendors.loader",
     "flask_mail": "channels.mail.smtp",
-    "werkzeug": "web.app web.webhook",
+    "werkzeug": "web",
     "smtplib": "channels.mail.smtp",
-    "peewee": "storage reports web.metrics",
+    "peewee": "storage reports",
     "playhouse": "storage",
     "click": "cli vendors.commands vendors.hooks vendors.loader",
     "gunicorn": "web.gunicorn",
