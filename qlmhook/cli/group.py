@@ -9,7 +9,7 @@ from qlmhook.cli.opening import complain, load_installed
 from qlmhook.errors import ConfigurationError
 from qlmhook.vendors.loader import Plugins
 
-BUILT_IN = "qlmhook"
+BUILT_IN = builtin.__name__
 """The name that the built-in commands are registered by."""
 
 _FOUND = "qlmhook.commands"
