@@ -76,7 +76,7 @@ class _MailSchema(Schema):
 class _SettingsSchema(Schema):
     database = fields.String(load_default="sqlite:///qlmhook.db", validate=validate.Length(min=1))
     worker = fields.Boolean(load_default=True)
-    default_vendor = fields.String(load_default="avangate")
+    default_vendor = fields.String(load_default="")
     trusted_proxies = fields.Integer(load_default=0, validate=validate.Range(0, 10))
     mail = fields.Nested(_MailSchema, load_default=lambda: _MailSchema().load({}))
     vendors = fields.Dict(keys=fields.String(), values=fields.Nested(AccountSchema), load_default=dict)

@@ -1,8 +1,18 @@
-"""Every exception of qlmhook, on one screen."""
+"""Every exception of qlmhook, on one screen, with what a program learns of it: HTTP status and exit status."""
+
+from typing import ClassVar
 
 
 class QlmhookError(Exception):
-    """Base of all: its text is a sentence for the person who will read it."""
+    """Base of all: its text is a sentence for the person who will read it.
+
+    Over HTTP an error is our own fault unless its class says otherwise: 503, send again.
+    """
+
+    status: ClassVar[int] = 503
+    """How a request is answered that meets this error. 4xx: not from the vendor, or not to be understood."""
+    exit_code: ClassVar[int] = 1
+    """How a command ends that meets this error; 2 is wrong usage, which click tells."""
 
 
 class ConfigurationError(QlmhookError):
@@ -15,6 +25,10 @@ class PropertyError(QlmhookError):
 
 class NotFound(QlmhookError):
     """Something that a command names does not exist."""
+
+
+class Inapplicable(QlmhookError):
+    """What an operator decides does not fit the license as it is: it would change nothing, or take paid time away."""
 
 
 class KeyNotMade(QlmhookError):
@@ -32,6 +46,8 @@ class DeliveryFailed(QlmhookError):
 class Refused(QlmhookError):
     """The notification is not accepted, and the reason lies with its sender: a 4xx answer."""
 
+    status = 400
+
 
 class MalformedNotification(Refused):
     """The body is no form, or a field that decides something is missing, repeated or misshapen."""
@@ -40,29 +56,43 @@ class MalformedNotification(Refused):
 class UnsupportedContent(Refused):
     """The body's content type is not one that the vendor sends."""
 
+    status = 415
+
 
 class TooLarge(Refused):
     """The body, a value or the number of fields is over the limit."""
+
+    status = 413
 
 
 class WrongCredentials(Refused):
     """User or password are missing or wrong."""
 
+    status = 401
+
 
 class SignatureRejected(Refused):
     """The signature is missing or wrong, or made with an algorithm that is not allowed."""
+
+    status = 403
 
 
 class SourceRefused(Refused):
     """The request comes from an address that the setting `sources` does not name."""
 
+    status = 403
+
 
 class VendorDisabled(Refused):
     """The vendor is configured but switched off, or has no key to verify with."""
 
+    status = 403
+
 
 class UnknownVendor(Refused):
     """No vendor of that name is configured."""
+
+    status = 404
 
 
 class Unavailable(QlmhookError):

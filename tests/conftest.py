@@ -22,6 +22,7 @@ from qlmhook.web.app import create_app
 from tests.plugins.avangate.signer import Fields, form_body, signed
 from tests.support import shop as plain
 from tests.support.engines import ENGINES, VARIABLES, Shelf, empty_database, version
+from tests.support.installed import Install, installing
 
 MEMORY = Path("/dev/shm")
 
@@ -153,6 +154,7 @@ def configure(tmp_path: Path, database_url: str) -> Configure:
             f"""
 database = "{database_url}"
 worker = false
+default_vendor = "avangate"
 [mail]
 sender = "Licensing <licensing@example.com>"
 operator = "operator@example.com"
@@ -217,6 +219,12 @@ def open_shop(configure: Configure, clock: Clock) -> Iterator[OpenShop]:
 @pytest.fixture
 def shop(open_shop: OpenShop) -> Shop:
     return open_shop()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install plugins for one test."""
+    yield from installing(tmp_path, monkeypatch)
 
 
 class PlainShop(Shop):

@@ -30,7 +30,7 @@ def test_an_empty_file_gives_the_defaults(load: Load, tmp_path: Path) -> None:
     assert load("") == Settings(
         database=f"sqlite:///{tmp_path / 'qlmhook.db'}",
         worker=True,
-        default_vendor="avangate",
+        default_vendor="",
         trusted_proxies=0,
         mail=MailSettings(
             host="localhost",

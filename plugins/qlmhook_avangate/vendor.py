@@ -23,7 +23,7 @@ from qlmhook.vendors import (
     Verified,
     load_section,
 )
-from qlmhook_avangate import idn, ipn, lcn, signature
+from qlmhook_avangate import configuration, idn, ipn, lcn, signature
 from qlmhook_avangate.form import Form, read_form
 from qlmhook_avangate.idn import IdnSettings
 
@@ -101,6 +101,7 @@ class Avangate(Vendor):
     plugin: ClassVar[str] = "avangate"
     aliases: ClassVar[tuple[str, ...]] = ("2checkout", "verifone")
     signature_fields: ClassVar[frozenset[str]] = frozenset(signature.SIGNATURE_FIELDS)
+    settings_template: ClassVar[str] = configuration.TEMPLATE
     # Source: 2Checkout, "Secure webhooks", and a later copy of it; the list may grow.
     published_sources: ClassVar[tuple[str, ...]] = (
         "91.220.121.0/25",

@@ -1,6 +1,6 @@
 """Server properties: what to license for a shop's product, in QLM's `&is_name=value` vocabulary.
 
-Source: QLM, GetActivationKeyWithExpiryDate and "How to integrate QLM with 2Checkout, method 2".
+Source: QLM, GetActivationKeyWithExpiryDate, and method 2 of its pages on how to integrate a shop.
 """
 
 import re

@@ -6,30 +6,17 @@ import sys
 import click
 
 from qlmhook import __version__
-from qlmhook.cli.demo import demo
-from qlmhook.cli.doctor import doctor
-from qlmhook.cli.license import license_
-from qlmhook.cli.mail import mail
-from qlmhook.cli.notification import notification
-from qlmhook.cli.outbox import outbox_
-from qlmhook.cli.property import property_
-from qlmhook.cli.server import init, serve, worker
-from qlmhook.cli.simulate import simulate
-from qlmhook.cli.vendor import vendor
+from qlmhook.cli.group import CommandsOfPlugins
 from qlmhook.errors import QlmhookError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandsOfPlugins, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="qlmhook")
 def commands() -> None:
     """Turn a sale into a delivered software license.
 
     Settings come from the file that QLMHOOK_CONFIG names (default: qlmhook.toml) and from QLMHOOK__… variables.
     """
-
-
-for command in (demo, init, serve, worker, property_, license_, notification, outbox_, mail, vendor, simulate, doctor):
-    commands.add_command(command)
 
 
 def main() -> None:
@@ -39,4 +26,4 @@ def main() -> None:
         commands(prog_name="qlmhook")
     except (QlmhookError, OSError) as error:
         click.echo(f"qlmhook: {error}", err=True)
-        sys.exit(1)
+        sys.exit(error.exit_code if isinstance(error, QlmhookError) else QlmhookError.exit_code)

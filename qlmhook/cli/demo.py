@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,21 +17,20 @@ from typing import Any
 import click
 import urllib3
 from aiosmtpd.controller import Controller
-from qlmhook_avangate import simulation
 
 from qlmhook.catalog import mappings
-from qlmhook.cli.idn_server import IdnServer
-from qlmhook.cli.simulate import post
+from qlmhook.cli.opening import load_installed
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
 from qlmhook.errors import QlmhookError
 from qlmhook.reports import listings
 from qlmhook.services.wiring import Service
+from qlmhook.vendors.commands import Demonstration
+from qlmhook.vendors.loader import Plugins
 
 PATIENCE = 30
-SECRET = "demo-secret-key"  # noqa: S105 (the demonstration's own, thrown away with it)
 MAPPING = (
     "&is_productid=1&is_majorversion=1&is_minorversion=0&is_productname=Demo Product"
-    "&is_emailtemplate=Customer.NewOrder&is_licensemodel=subscription&is_sendresponse=true"
+    "&is_emailtemplate=Customer.NewOrder&is_licensemodel=subscription"
 )
 
 
@@ -48,44 +46,48 @@ class _Sink:
 
 
 @click.command()
-def demo() -> None:
+@click.pass_context
+def demo(context: click.Context) -> None:
     """Show the whole job once: a signed order, the receipt, the license, the mail, the confirmation.
 
     Leaves nothing behind.
     """
+    plugins = load_installed(context.ensure_object(Plugins))
+    playing = next(iter(plugins.demonstrations().values()), None)
+    if playing is None:
+        raise QlmhookError("No installed plugin has a shop that can be played.")
     with (
         tempfile.TemporaryDirectory(prefix="qlmhook-demo-") as folder,
         _mail_sink() as (sink, mail_port),
-        _shop() as shop,
+        playing() as shop,
     ):
         config = Path(folder) / "qlmhook.toml"
-        config.write_text(_configuration(mail_port, shop.server_port), encoding="utf-8")
-        settings = load_settings({CONFIG_VARIABLE: str(config)})
-        service = Service.open(settings)
+        config.write_text(_configuration(mail_port, shop), encoding="utf-8")
+        service = Service.open(load_settings({CONFIG_VARIABLE: str(config)}), plugins=plugins)
+        mapping = MAPPING + ("&is_sendresponse=true" if shop.confirmation else "")
         with service.database.transaction():
-            mappings.save("pid_8019770900775", MAPPING, now=service.clock())
-        click.echo(f"1. The mapping      pid_8019770900775 = {MAPPING}")
-        with _server(config) as url:
+            mappings.save(f"pid_{shop.product_id}", mapping, now=service.clock())
+        click.echo(f"1. The mapping      pid_{shop.product_id} = {mapping}")
+        with _server(config, shop) as url:
             _show(service, sink, shop, url)
         service.database.close()
 
 
-def _show(service: Service, sink: _Sink, shop: IdnServer, url: str) -> None:
-    line = simulation.Line(
-        product_id="8019770900775",
-        name="Demo Product",
-        quantity="2",
-        subscription_ref="AB12CD34EF",
-        expires="2099-12-31 12:00:00",
-    )
-    order = simulation.Order(
-        order_ref="123456789", lines=[line], email="john.doe@example.com", test=True, now=simulation.wall_now()
-    )
-    click.echo("2. The signed order and its receipt, checked as 2Checkout checks it")
-    post(url, simulation.ipn_fields(order), SECRET, ("sha3-256", "sha256"))
+def _show(service: Service, sink: _Sink, shop: Demonstration, url: str) -> None:
+    click.echo(f"2. The signed order and its receipt, checked as {shop.shop} checks it")
+    order_ref = shop.buy(url)
+    _show_license(service, sink, order_ref)
+    if shop.confirmation:
+        click.echo(f"5. The confirmation that {shop.shop} waits for ({shop.confirmation})")
+        _wait_until(lambda: shop.has_confirmed(order_ref), "No confirmation went out")
+        _wait_until(lambda: bool(_confirmations(service, "done")), "The confirmation's answer was not taken")
+        click.echo(f"   {'answer:':<17}{_confirmations(service, 'done')[0]['answer']}")
+    click.echo("Done.")
 
+
+def _show_license(service: Service, sink: _Sink, order_ref: str) -> None:
     with service.database.reading():
-        [license] = listings.licenses(now=service.clock(), order=order.order_ref)
+        [license] = listings.licenses(now=service.clock(), order=order_ref)
     click.echo(f"3. The license      {license['key']}")
     for name in ("status", "license_model", "product_name", "activations", "expires_at"):
         click.echo(f"   {name + ':':<17}{license[name]}")
@@ -100,32 +102,23 @@ def _show(service: Service, sink: _Sink, shop: IdnServer, url: str) -> None:
     if license["key"] not in str(mail):
         raise QlmhookError("The mail does not carry the license key.")
 
-    click.echo("5. The confirmation that 2Checkout waits for (IDN)")
-    _wait_until(lambda: order.order_ref in shop.confirmed, "No confirmation went out")
-    _wait_until(lambda: bool(_confirmations(service, "done")), "The confirmation's answer was not taken")
-    click.echo(f"   {'answer:':<17}{_confirmations(service, 'done')[0]['answer']}")
-    click.echo("Done.")
-
 
 def _confirmations(service: Service, state: str) -> list[listings.Row]:
     with service.database.reading():
         return [row for row in listings.outbox_rows(state=state) if row["kind"] == "confirmation"]
 
 
-def _configuration(mail_port: int, shop_port: int) -> str:
+def _configuration(mail_port: int, shop: Demonstration) -> str:
     return f"""
 database = "sqlite:///demo.db"
 [mail]
 host = "127.0.0.1"
 port = {mail_port}
 sender = "Licensing <licensing@example.com>"
-[vendors.avangate]
+[vendors.{shop.plugin}]
 user = "demo"
 password = "demo"
-shared_keys = ["{SECRET}"]
-[vendors.avangate.idn]
-url = "http://127.0.0.1:{shop_port}/order/idn.php"
-"""
+{shop.settings()}"""
 
 
 @contextmanager
@@ -141,17 +134,7 @@ def _mail_sink() -> Iterator[tuple[_Sink, int]]:
 
 
 @contextmanager
-def _shop() -> Iterator[IdnServer]:
-    with IdnServer(("127.0.0.1", 0), SECRET, quiet=True) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-
-
-@contextmanager
-def _server(config: Path) -> Iterator[str]:
+def _server(config: Path, shop: Demonstration) -> Iterator[str]:
     port = _free_port()
     environ = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)}
     log = config.with_name("server.log")
@@ -164,7 +147,7 @@ def _server(config: Path) -> Iterator[str]:
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/healthz", process, log)
-        query = "is_vendor=avangate&is_user=demo&is_pwd=demo"
+        query = f"is_vendor={shop.plugin}&is_user=demo&is_pwd=demo"
         yield f"http://127.0.0.1:{port}/qlmlicenseserver/qlmservice.asmx/QlmWebHookHandler?{query}"
     finally:
         process.terminate()

@@ -15,7 +15,7 @@ from qlmhook.config import config_path
 from qlmhook.errors import DeliveryFailed, PropertyError, QlmhookError
 from qlmhook.inbox import notification_store
 from qlmhook.outbox import queue
-from qlmhook.reports import listings
+from qlmhook.reports import figures, listings
 from qlmhook.services.deliver import ALIVE_FOR
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
@@ -130,10 +130,10 @@ def _work(service: Service) -> Iterator[Finding]:
     with service.database.reading():
         held = len(notification_store.held())
         dead = len(listings.outbox_rows(state=queue.DEAD))
-        alive = models.Heartbeat.select().where(models.Heartbeat.at > service.clock() - ALIVE_FOR).exists()
+        alive = figures.workers(since=service.clock() - ALIVE_FOR)
     yield not held, f"notifications: {held} held"
     yield not dead, f"outbox: {dead} rows given up"
     yield (
-        alive,
+        alive > 0,
         "outbox: " + ("a worker is alive" if alive else "no worker is alive: start `qlmhook serve`"),
     )

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 
 from qlmhook.domain.terms import end_of_day
-from qlmhook.errors import QlmhookError
+from qlmhook.errors import Inapplicable
 from qlmhook.inbox import fact_store
 from qlmhook.licensing import licenses
 from qlmhook.licensing.audit import Cause
@@ -15,10 +15,6 @@ from qlmhook.vendors.accounts import Accounts
 
 LONGEST_EXTENSION = 100
 """Years from now."""
-
-
-class Refusal(QlmhookError):
-    """The decision would change nothing, or take paid time away."""
 
 
 class Decisions:
@@ -35,7 +31,7 @@ class Decisions:
     ) -> tuple[models.License, models.License]:
         """Revoke, suspend, reinstate or extend a license; return it as it was and as it is.
 
-        `until` is the last day of an extension, in the account's zone. Raises NotFound, Refusal.
+        `until` is the last day of an extension, in the account's zone. Raises NotFound, Inapplicable.
         """
         with self._database.transaction():
             before = licenses.find(key)
@@ -59,19 +55,19 @@ class Decisions:
     def _refuse_idle(self, license: models.License, action: str) -> None:
         status = license.status(self._clock())
         if license.revoked_at is not None and action in ("revoke", "suspend"):
-            raise Refusal("The license is revoked already.")
+            raise Inapplicable("The license is revoked already.")
         if action == "reinstate" and license.revoked_at is None and license.suspended_at is None:
-            raise Refusal(f"The license is {status}; there is nothing to reinstate.")
+            raise Inapplicable(f"The license is {status}; there is nothing to reinstate.")
 
     def _end(self, license: models.License, until: date) -> datetime:
         end = end_of_day(until, self._accounts.named(license.vendor).vendor.timezone)
         if license.expires_at is None:
-            raise Refusal("The license does not expire; there is nothing to extend.")
+            raise Inapplicable("The license does not expire; there is nothing to extend.")
         if until.year > self._clock().year + LONGEST_EXTENSION:
-            raise Refusal(
+            raise Inapplicable(
                 f"{until} is more than {LONGEST_EXTENSION} years away; meant is the last day that the license is to "
                 "run. A license that never ends is no extension: it is sold as one."
             )
         if end <= license.expires_at:
-            raise Refusal(f"The license runs until {license.expires_at:%Y-%m-%d %H:%M} UTC already.")
+            raise Inapplicable(f"The license runs until {license.expires_at:%Y-%m-%d %H:%M} UTC already.")
         return end

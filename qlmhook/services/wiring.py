@@ -27,6 +27,7 @@ from qlmhook.services.rename import Renaming
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Accounts, load_accounts
+from qlmhook.vendors.loader import Plugins
 
 
 def utc_now() -> datetime:
@@ -47,6 +48,7 @@ class Service:
     """The parts that the web application and the commands share."""
 
     settings: Settings
+    plugins: Plugins
     database: Database
     accounts: Accounts
     key_makers: KeyMakers
@@ -72,9 +74,13 @@ class Service:
         self.database.unlock()
 
     @classmethod
-    def open(cls, settings: Settings, *, clock: Clock = utc_now) -> Self:
-        """Load the plugins and prepare the database; raises ConfigurationError, Unavailable."""
-        accounts = load_accounts(settings.vendors, default=settings.default_vendor)
+    def open(cls, settings: Settings, *, plugins: Plugins | None = None, clock: Clock = utc_now) -> Self:
+        """Load the plugins that are configured and prepare the database; raises ConfigurationError, Unavailable.
+
+        `plugins` are those of the process, where it has some already: a command line that asked them for commands.
+        """
+        plugins = plugins or Plugins()
+        accounts = load_accounts(settings.vendors, plugins, default=settings.default_vendor)
         database = Database(settings.database)
         models.prepare(database)
         accounts = accounts.knowing(_known_vendors(database))
@@ -82,7 +88,8 @@ class Service:
         mailer = Mailer(settings.mail)
         alerts = Alerts(operator=settings.mail.operator)
         mailing = Mailing(alerts=alerts)
-        makers = KeyMakers(keymakers.register_key_makers())
+        plugins.add(keymakers.__name__, keymakers)
+        makers = KeyMakers(plugins.key_makers().values())
         application = Application([mailing, Confirmations(), alerts], makers)
         confirmations = ShopConfirmations(database=database, accounts=accounts, alerts=alerts)
         mails = LicenseMails(database=database, accounts=accounts, mailer=mailer, templates=templates)
@@ -94,6 +101,7 @@ class Service:
         }
         return cls(
             settings=settings,
+            plugins=plugins,
             database=database,
             accounts=accounts,
             key_makers=makers,

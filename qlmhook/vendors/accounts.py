@@ -1,20 +1,14 @@
 """The configured vendors, collected once at start-up."""
 
-import inspect
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-import pluggy
-
 from qlmhook.errors import ConfigurationError, SourceRefused, UnknownVendor, VendorDisabled
-from qlmhook.vendors import hooks as hookspecs
 from qlmhook.vendors.api import Vendor
+from qlmhook.vendors.loader import Plugins
 from qlmhook.vendors.settings import AccountSettings
-
-ENTRY_POINT_GROUP = "qlmhook"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +59,7 @@ class Accounts:
 
         Raises UnknownVendor when none has that name, VendorDisabled when it is switched off.
         """
-        account = self._by_name.get((name or self._default).lower())
+        account = self._by_name.get((name or self._default or self._only_one()).lower())
         if account is None:
             raise UnknownVendor("No vendor of this name is configured; check is_vendor in the URL.")
         if not account.settings.enabled:
@@ -103,6 +97,10 @@ class Accounts:
         heirs = next((names for names in (fresh, every) if len(names) == 1), ["NEW"])
         return f"`{shlex.join(['qlmhook', 'vendor', 'rename', stray, *heirs])}`"
 
+    def _only_one(self) -> str:
+        enabled = [account.name for account in self if account.settings.enabled]
+        return enabled[0] if len(enabled) == 1 else ""
+
     def _spelling(self, name: str) -> str:
         """A section that was written in other letter case is still the same account."""
         same = [stored for stored in self._stored if stored.lower() == name.lower()]
@@ -118,13 +116,15 @@ def _contains(network: IPv4Network | IPv6Network, source: str) -> bool:
     return (mapped or address) in network
 
 
-def load_accounts(vendors: Mapping[str, AccountSettings], *, default: str = "") -> Accounts:
+def load_accounts(vendors: Mapping[str, AccountSettings], plugins: Plugins, *, default: str = "") -> Accounts:
     """Load the plugins that the configuration names, and make one account for each section.
 
-    Raises ConfigurationError for a plugin that is not installed, two vendor classes of one name, or a setting
-    that a plugin refuses.
+    `default` is the account that is meant where none is named; where that is empty, it is the only enabled one.
+    Raises ConfigurationError for a plugin that cannot be used, two vendor classes of one name, or a setting that a
+    plugin refuses.
     """
-    classes = _vendor_classes({settings.plugin for settings in vendors.values()})
+    plugins.load(settings.plugin for settings in vendors.values())
+    classes = plugins.vendors()
     accounts = []
     for name, settings in vendors.items():
         if settings.plugin not in classes:
@@ -134,39 +134,3 @@ def load_accounts(vendors: Mapping[str, AccountSettings], *, default: str = "") 
         vendor = classes[settings.plugin](name, settings.section)
         accounts.append(Account(name=name, settings=settings, vendor=vendor))
     return Accounts(accounts, default=default)
-
-
-def _vendor_classes(plugins: Iterable[str]) -> dict[str, type[Vendor]]:
-    hooks = pluggy.PluginManager("qlmhook")
-    hooks.add_hookspecs(hookspecs)
-    for name in sorted(plugins):
-        _load(hooks, name)
-    try:
-        hooks.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise ConfigurationError(f"A plugin implements a hook that does not exist: {error}.") from error
-
-    classes: dict[str, type[Vendor]] = {}
-    for vendor_class in [vendor for vendors in hooks.hook.register_vendors() for vendor in vendors]:
-        if not getattr(vendor_class, "plugin", "") or inspect.isabstract(vendor_class):
-            raise ConfigurationError(f"The vendor class {vendor_class.__name__} lacks its name or one of its methods.")
-        if vendor_class.plugin in classes:
-            raise ConfigurationError(f"Two plugins register a vendor named {vendor_class.plugin!r}.")
-        classes[vendor_class.plugin] = vendor_class
-    return classes
-
-
-def _load(hooks: pluggy.PluginManager, name: str) -> None:
-    found = list(entry_points(group=ENTRY_POINT_GROUP, name=name))
-    if not found:
-        installed = ", ".join(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)})) or "none"
-        raise ConfigurationError(f"The plugin {name!r} is not installed (installed: {installed}).")
-    for point in {point.value: point for point in found}.values():
-        try:
-            plugin = point.load()
-            if not hooks.is_registered(plugin):  # one module may offer several vendors, each with its entry point
-                hooks.register(plugin)
-        except Exception as error:
-            raise ConfigurationError(
-                f"The plugin {name!r} cannot be loaded: {type(error).__name__}: {error}."
-            ) from error

@@ -129,6 +129,8 @@ class Vendor(ABC):
     """Form fields that are signatures: no part of what is said, when repeats are recognized and in listings."""
     published_sources: ClassVar[tuple[str, ...]] = ()
     """The networks that the shop says it posts from, for the setting `sources = ["published"]`."""
+    settings_template: ClassVar[str] = ""
+    """What `qlmhook init` writes below the settings that all accounts have: commented lines of TOML."""
     timezone: tzinfo = UTC
     """Where a day begins and ends, for dates without a time in a product's mapping."""
 

@@ -11,8 +11,7 @@ from qlmhook.config import Settings, load_settings
 from qlmhook.services.receive import Clock
 from qlmhook.services.wiring import Service, utc_now
 from qlmhook.services.worker import Worker
-from qlmhook.vendors.form import MAX_BODY
-from qlmhook.web import webhook
+from qlmhook.web.paths import create_core
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +26,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     _log_to_stderr()
     service = Service.open(settings, clock=clock)
     _warn_of_strays(service)
-    app = Flask("qlmhook", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1  # one more, so that views can tell a longer one
-    app.url_map.converters["any_path"] = webhook.AnyPath
-    app.url_map.merge_slashes = False
-    app.extensions["qlmhook"] = service
-    app.register_blueprint(webhook.web)
+    app = create_core(service)
     if hops := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops

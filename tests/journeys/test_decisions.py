@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from qlmhook.errors import NotFound
+from qlmhook.errors import Inapplicable, NotFound
 from qlmhook.licensing import licenses
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
-from qlmhook.services.decide import Refusal
 from qlmhook.storage import models
 from tests.conftest import MAPPING, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
@@ -319,7 +318,7 @@ class TestRefusals:
     @pytest.mark.parametrize("until", [date(2026, 6, 30), date(2020, 1, 1)])
     def test_an_extension_that_shortens(self, shop: Shop, until: date) -> None:
         """It says how long the license runs."""
-        with pytest.raises(Refusal, match="runs until 2026-12-31 22:00 UTC already"):
+        with pytest.raises(Inapplicable, match="runs until 2026-12-31 22:00 UTC already"):
             decide(shop, "extend", until=until)
 
         assert found(shop) == [("active", FIRST_END)]
@@ -328,7 +327,7 @@ class TestRefusals:
     @pytest.mark.parametrize("until", [date(9999, 12, 31), date(9999, 1, 1), date(2999, 12, 31), date(2127, 1, 1)])
     def test_an_extension_for_ever(self, shop: Shop, until: date) -> None:
         """More than a hundred years from now: it says what was meant."""
-        with pytest.raises(Refusal, match=f"^{until} is more than 100 years away; meant is the last day"):
+        with pytest.raises(Inapplicable, match=f"^{until} is more than 100 years away; meant is the last day"):
             decide(shop, "extend", until=until)
 
         assert found(shop) == [("active", FIRST_END)]
@@ -344,7 +343,7 @@ class TestRefusals:
         shop.map("101")
         post(shop, FIRST.changed(lines=[Line(lifetime="YES")]))
 
-        with pytest.raises(Refusal, match="does not expire"):
+        with pytest.raises(Inapplicable, match="does not expire"):
             decide(shop, "extend", until=SUMMER)
 
         assert found(shop) == [("active", None)]

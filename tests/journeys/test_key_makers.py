@@ -1,6 +1,6 @@
 """Who makes the keys: what a mapping chooses, from the property to the license."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -15,8 +15,8 @@ from qlmhook.domain.events import EventKind, Item
 from qlmhook.errors import ConfigurationError, KeyNotMade
 from qlmhook.licensing import keymakers
 from qlmhook.licensing.keymakers.random import RandomKeyMaker
-from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.reports import listings
+from qlmhook.vendors import hookimpl
 from qlmhook.vendors.keymakers import KeyMaker, KeyRequest
 from tests.conftest import MAPPING, OpenPlainShop, PlainShop
 from tests.support.made import ANN, day
@@ -56,7 +56,9 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> Brought:
     """Let these be installed beside the built-in key maker, from the next service on."""
     monkeypatch.setattr(Pool, "left", [])
     monkeypatch.setattr(Pool, "asked", [])
-    return lambda *makers: monkeypatch.setattr(keymakers, "register_key_makers", lambda: [RandomKeyMaker, *makers])
+    return lambda *makers: monkeypatch.setattr(
+        keymakers, "register_key_makers", hookimpl(lambda: [RandomKeyMaker, *makers])
+    )
 
 
 @pytest.fixture
@@ -228,7 +230,10 @@ def test_a_stored_property_whose_key_maker_is_gone_is_told(plain_shop: PlainShop
     assert "pid_101: is_keymaker is 'pool'; meant is one of those that are installed: random." in result.output
 
 
-@pytest.mark.parametrize("classes", [[Pool, Pool], [RandomKeyMaker, Pool, RandomKeyMaker]])
-def test_two_key_makers_of_one_name_stop_the_start(classes: Iterable[type[KeyMaker]]) -> None:
-    with pytest.raises(ConfigurationError, match="Two plugins register a key maker named"):
-        KeyMakers(classes)
+def test_a_key_maker_of_the_name_of_the_built_in_one_stops_the_start(
+    open_plain_shop: OpenPlainShop, brought: Brought
+) -> None:
+    brought(type("Random", (Pool,), {"name": "random"}))
+
+    with pytest.raises(ConfigurationError, match="Two plugins register a key maker named 'random'"):
+        open_plain_shop()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qlmhook.errors import Inapplicable
 from qlmhook.inbox import notification_store
-from qlmhook.services.decide import Refusal
 from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, USER, Configure, MailServer, OpenShop, Shop
 from tests.journeys.test_decisions import decide, decisions, post
@@ -130,7 +130,7 @@ class TestDecisions:
         for decided in before:
             decide(shop, decided)
 
-        with pytest.raises(Refusal, match=complaint):
+        with pytest.raises(Inapplicable, match=complaint):
             decide(shop, action)
 
         assert decisions(shop) == len(before)

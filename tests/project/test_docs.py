@@ -1,5 +1,6 @@
 """The documentation: nothing that an operator can use is missing from it, and what it shows works."""
 
+import inspect
 import json
 import re
 import shlex
@@ -18,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from qlmhook_avangate import ipn, lcn
 from qlmhook_avangate.vendor import _SettingsSchema as AvangateSchema
 
-from qlmhook import config
+from qlmhook import config, errors
 from qlmhook.catalog import parser
 from qlmhook.catalog.arguments import ALIASES, ARGUMENTS
 from qlmhook.channels.mail import variables
@@ -33,7 +34,7 @@ from qlmhook.reports import listings
 from qlmhook.storage import models
 from qlmhook.storage.license_status import STATUSES
 from qlmhook.vendors import accounts, form
-from qlmhook.web import webhook
+from qlmhook.vendors.loader import Plugins
 from tests.conftest import Configure, Shop
 from tests.plugins.avangate.orders import Order
 
@@ -129,10 +130,17 @@ def test_what_a_change_must_pass_runs_these_lines_and_no_others() -> None:
 # Commands
 
 
+def below(group: click.Group) -> dict[str, click.Command]:
+    """The commands of a group, with those that plugins bring."""
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command}
+
+
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        for name, inner in below(command).items():
             yield from walk(inner, f"{path} {name}")
 
 
@@ -189,8 +197,8 @@ def shown_commands() -> list[tuple[str, list[str]]]:
 
 def resolve(arguments: list[str]) -> tuple[click.Command, list[str]]:
     command: click.Command = commands
-    while isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
-        command, arguments = command.commands[arguments[0]], arguments[1:]
+    while isinstance(command, click.Group) and arguments and arguments[0] in below(command):
+        command, arguments = below(command)[arguments[0]], arguments[1:]
     return command, arguments
 
 
@@ -274,7 +282,7 @@ def test_the_environment_form_of_a_setting_is_told_and_loads(name: str, tmp_path
     settings = load_settings(environ)
 
     assert variable == f"{ENVIRONMENT_PREFIX}{name.replace('.', '__').upper()}"
-    assert list(accounts.load_accounts(settings.vendors))
+    assert list(accounts.load_accounts(settings.vendors, Plugins()))
 
 
 @pytest.mark.parametrize(
@@ -287,7 +295,7 @@ def test_every_example_of_a_configuration_loads(name: str, block: str, tmp_path:
     path = tmp_path / "qlmhook.toml"
     path.write_text(block, encoding="utf-8")
     settings = load_settings({CONFIG_VARIABLE: str(path)})
-    loaded = list(accounts.load_accounts(settings.vendors))
+    loaded = list(accounts.load_accounts(settings.vendors, Plugins()))
 
     assert {account.name for account in loaded} == set(tomllib.loads(block).get("vendors", {}))
 
@@ -472,7 +480,8 @@ def test_every_error_has_its_row_with_its_status() -> None:
     rows = table("http.md", "Answers")
     told = {row[1].strip("`"): int(row[0]) for row in rows if row[1]}
 
-    assert told == {kind.__name__: status for kind, status in webhook.STATUS.items()}
+    kinds = {kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.Refused)}
+    assert told == {kind.__name__: kind.status for kind in (kinds - {errors.Refused}) | {errors.Unavailable}}
 
 
 def test_every_way_to_write_the_endpoint_answers(shop: Shop) -> None:

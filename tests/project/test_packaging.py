@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -167,6 +168,60 @@ def test_the_wheels_command_runs_without_the_tree(built: Built, tmp_path: Path) 
     assert [str(tmp_path / "site") in place for place in where.stdout.split()] == [True, True]
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "here" / "qlmhook.toml").is_file()
+
+
+PLUGIN_OF_A_STRANGER = """
+from collections.abc import Mapping
+from typing import Any
+
+from qlmhook.vendors import Message, Notification, Outcome, Reply, Vendor, Verified, hookimpl
+from qlmhook.vendors.commands import Demonstration, post
+
+
+class Shoplet(Vendor):
+    plugin = "shoplet"
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        reveal_type(post)
+
+    def verify(self, notification: Notification) -> Verified:
+        return Verified(endpoint="webhook", algorithm="sha256", key=notification.body)
+
+    def parse(self, notification: Notification) -> Message:
+        return Message(kind="order", order_ref="1", order_status=1)
+
+    def receipt(self, notification: Notification, verified: Verified, outcome: Outcome) -> Reply:
+        return Reply(body="ok")
+
+
+@hookimpl
+def register_vendors() -> list[type[Vendor]]:
+    return [Shoplet]
+"""
+
+
+def test_a_plugins_author_has_the_types(built: Built, tmp_path: Path) -> None:
+    """`mypy --strict` knows an installed qlmhook: it finds what is wrong, and nothing else."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    [site] = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (site / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    with zipfile.ZipFile(built.wheel) as archive:
+        archive.extractall(site)
+    (tmp_path / "shoplet.py").write_text(PLUGIN_OF_A_STRANGER, encoding="utf-8")
+
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--python-executable", tmp_path / "venv/bin/python", "shoplet.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    problems = [line for line in run.stdout.splitlines() if ": error:" in line]
+    assert [line.partition(": error: ")[2] for line in problems] == [
+        'Argument "order_status" to "Message" has incompatible type "int"; expected "str"  [arg-type]'
+    ], run.stdout
+    assert 'Revealed type is "def (url: str, body: bytes' in run.stdout.replace("builtins.", "")
 
 
 def test_every_library_of_the_service_is_declared(built: Built) -> None:

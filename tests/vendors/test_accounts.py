@@ -1,68 +1,12 @@
 """The configured vendors, with plugins that are really installed: modules with entry points on sys.path."""
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
 from qlmhook.errors import ConfigurationError, UnknownVendor, VendorDisabled
 from qlmhook.vendors.accounts import Accounts, load_accounts
+from qlmhook.vendors.loader import Plugins
 from qlmhook.vendors.settings import AccountSettings
-
-Install = Callable[..., None]
-
-HEADER = """
-from qlmhook.errors import ConfigurationError
-from qlmhook.vendors import hookimpl
-from qlmhook.vendors import Vendor
-
-
-class Shop(Vendor):
-    def __init__(self, name, settings):
-        if "typo" in settings:
-            raise ConfigurationError(f"vendors.{name}.typo: there is no such setting.")
-        self.name, self.settings = name, settings
-
-    def verify(self, notification):
-        raise NotImplementedError
-
-    def parse(self, notification):
-        raise NotImplementedError
-
-    def receipt(self, notification, verified, outcome):
-        raise NotImplementedError
-"""
-
-
-def plugin(*vendors: str, aliases: tuple[str, ...] = (), hook: str = "register_vendors") -> str:
-    """The source of a plugin that registers vendor classes of these names."""
-    classes = ", ".join(f"type('V', (Shop,), {{'plugin': {name!r}, 'aliases': {aliases!r}}})" for name in vendors)
-    return f"{HEADER}\n\n@hookimpl\ndef {hook}():\n    return [{classes}]\n"
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a module, as pip would, with entry points of these names (by default the module's own)."""
-    folder = tmp_path / "site-packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    modules: list[str] = []
-
-    def install_(module: str, source: str, *, points: tuple[str, ...] = ()) -> None:
-        (folder / f"{module}.py").write_text(source, encoding="utf-8")
-        information = folder / f"{module}-1.0.dist-info"
-        information.mkdir()
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n", "utf-8")
-        lines = "\n".join(f"{point} = {module}" for point in points or (module,))
-        (information / "entry_points.txt").write_text(f"[qlmhook]\n{lines}\n", "utf-8")
-        importlib.invalidate_caches()
-        modules.append(module)
-
-    yield install_
-    for module in modules:
-        sys.modules.pop(module, None)
+from tests.support.installed import Install, plugin
 
 
 def section(plugin: str, *, enabled: bool = True, **settings: str) -> AccountSettings:
@@ -87,7 +31,7 @@ def test_each_section_becomes_an_account_with_its_own_settings(install: Install)
     """One plugin serves two merchant accounts."""
     install("shoplet", plugin("shoplet"))
 
-    accounts = load_accounts({"First": section("shoplet", key="1"), "second": section("shoplet", key="2")})
+    accounts = load_accounts({"First": section("shoplet", key="1"), "second": section("shoplet", key="2")}, Plugins())
 
     assert names(accounts) == ["First", "second"]
     assert [vars(account.vendor) for account in accounts] == [
@@ -100,21 +44,21 @@ def test_an_installed_plugin_that_is_not_configured_is_not_even_imported(install
     """The built-in plugin comes through the same door."""
     install("shoplet", "raise AssertionError('imported')")
 
-    assert names(load_accounts({"avangate": section("avangate")})) == ["avangate"]
+    assert names(load_accounts({"avangate": section("avangate")}, Plugins())) == ["avangate"]
 
 
 def test_a_plugin_that_is_not_installed_is_named_with_those_that_are(install: Install) -> None:
     install("shoplet", plugin("shoplet"))
 
     with pytest.raises(ConfigurationError, match=r"'shoplit' is not installed \(installed: .*\bshoplet\b"):
-        load_accounts({"first": section("shoplit")})
+        load_accounts({"first": section("shoplit")}, Plugins())
 
 
 def test_a_misspelt_hook_stops_the_start(install: Install) -> None:
     install("shoplet", plugin("shoplet", hook="register_vendor"))
 
     with pytest.raises(ConfigurationError, match=r"hook that does not exist: .*register_vendor"):
-        load_accounts({"first": section("shoplet")})
+        load_accounts({"first": section("shoplet")}, Plugins())
 
 
 @pytest.mark.parametrize(
@@ -131,21 +75,21 @@ def test_two_vendors_of_one_name_stop_the_start(
     install("beta", plugin(*second))
 
     with pytest.raises(ConfigurationError, match="Two plugins register a vendor named 'same'"):
-        load_accounts({"a": section("alpha"), "b": section("beta")})
+        load_accounts({"a": section("alpha"), "b": section("beta")}, Plugins())
 
 
 def test_a_plugin_must_register_a_vendor_of_the_name_it_is_configured_by(install: Install) -> None:
     install("shoplet", plugin("other"))
 
     with pytest.raises(ConfigurationError, match=r"^vendors\.first\.plugin: the plugin 'shoplet' registers no vendor"):
-        load_accounts({"first": section("shoplet")})
+        load_accounts({"first": section("shoplet")}, Plugins())
 
 
 def test_a_setting_that_a_plugin_refuses_stops_the_start(install: Install) -> None:
     install("shoplet", plugin("shoplet"))
 
     with pytest.raises(ConfigurationError, match=r"vendors\.first\.typo"):
-        load_accounts({"first": section("shoplet", typo="x")})
+        load_accounts({"first": section("shoplet", typo="x")}, Plugins())
 
 
 @pytest.mark.parametrize("is_vendor", ["Main", "MAIN", "shoplet", "ShopLet", "shop-let", "SHOP-LET", ""])
@@ -155,23 +99,42 @@ def test_an_account_is_found_by_its_name_its_plugin_and_its_aliases_in_any_case(
     """Without is_vendor the default counts."""
     install("shoplet", plugin("shoplet", aliases=("Shop-Let",)))
 
-    accounts = load_accounts({"Main": section("shoplet")}, default="maiN")
+    accounts = load_accounts({"Main": section("shoplet")}, Plugins(), default="maiN")
 
     assert accounts.find(is_vendor).name == "Main"
 
 
-@pytest.mark.parametrize("is_vendor", ["other", ""])
-def test_a_name_that_nobody_has_is_refused(is_vendor: str) -> None:
-    accounts = load_accounts({"avangate": section("avangate")})
+def test_a_name_that_nobody_has_is_refused() -> None:
+    accounts = load_accounts({"avangate": section("avangate")}, Plugins())
 
     with pytest.raises(UnknownVendor):
-        accounts.find(is_vendor)
+        accounts.find("other")
+
+
+def test_without_a_default_the_only_enabled_account_is_meant(install: Install) -> None:
+    install("shoplet", plugin("shoplet"))
+
+    accounts = load_accounts({"old": section("shoplet", enabled=False), "new": section("shoplet")}, Plugins())
+
+    assert accounts.find("").name == "new"
+
+
+@pytest.mark.parametrize("enabled", [0, 2])
+def test_without_a_default_none_or_several_mean_nobody(install: Install, enabled: int) -> None:
+    install("shoplet", plugin("shoplet"))
+
+    accounts = load_accounts(
+        {name: section("shoplet", enabled=number < enabled) for number, name in enumerate(["one", "two"])}, Plugins()
+    )
+
+    with pytest.raises(UnknownVendor):
+        accounts.find("")
 
 
 def test_the_plugins_name_means_the_first_of_its_accounts(install: Install) -> None:
     install("shoplet", plugin("shoplet"))
 
-    accounts = load_accounts({"second": section("shoplet"), "first": section("shoplet")})
+    accounts = load_accounts({"second": section("shoplet"), "first": section("shoplet")}, Plugins())
 
     assert accounts.find("shoplet").name == "second"
 
@@ -179,7 +142,7 @@ def test_the_plugins_name_means_the_first_of_its_accounts(install: Install) -> N
 def test_an_accounts_own_name_counts_before_an_alias(install: Install) -> None:
     install("shoplet", plugin("shoplet", aliases=("beta",)))
 
-    accounts = load_accounts({"alpha": section("shoplet"), "beta": section("shoplet")})
+    accounts = load_accounts({"alpha": section("shoplet"), "beta": section("shoplet")}, Plugins())
 
     assert accounts.find("beta").name == "beta"
 
@@ -187,7 +150,7 @@ def test_an_accounts_own_name_counts_before_an_alias(install: Install) -> None:
 def test_a_disabled_account_takes_nothing_but_still_owns_its_rows(install: Install) -> None:
     install("shoplet", plugin("shoplet"))
 
-    accounts = load_accounts({"Main": section("shoplet", enabled=False)})
+    accounts = load_accounts({"Main": section("shoplet", enabled=False)}, Plugins())
 
     assert accounts.named("MAIN").name == "Main"
     with pytest.raises(VendorDisabled):
@@ -197,7 +160,7 @@ def test_a_disabled_account_takes_nothing_but_still_owns_its_rows(install: Insta
 def test_rows_belong_to_an_account_by_its_own_name_alone(install: Install) -> None:
     install("shoplet", plugin("shoplet"))
 
-    accounts = load_accounts({"Main": section("shoplet")}, default="Main")
+    accounts = load_accounts({"Main": section("shoplet")}, Plugins(), default="Main")
 
     with pytest.raises(ConfigurationError, match=r"\[vendors\.shoplet\]"):
         accounts.named("shoplet")

@@ -6,20 +6,16 @@ from datetime import datetime
 from qlmhook.domain import products
 from qlmhook.domain.entitlement import Entitlement, Grant
 from qlmhook.domain.holds import Hold
-from qlmhook.errors import ConfigurationError, KeyNotMade, PropertyError
+from qlmhook.errors import KeyNotMade, PropertyError
 from qlmhook.licensing import keys
 from qlmhook.vendors.keymakers import LONGEST_KEY, KeyMaker, KeyRequest
 
 
 class KeyMakers:
-    """Finds the key maker that a mapping names; raises ConfigurationError for two of one name."""
+    """Finds the key maker that a mapping names."""
 
     def __init__(self, classes: Iterable[type[KeyMaker]]) -> None:
-        self._makers: dict[str, KeyMaker] = {}
-        for maker_class in classes:
-            if maker_class.name in self._makers:
-                raise ConfigurationError(f"Two plugins register a key maker named {maker_class.name!r}.")
-            self._makers[maker_class.name] = maker_class()
+        self._makers = {maker_class.name: maker_class() for maker_class in classes}
 
     def refuse_unknown(self, name: str) -> None:
         """Raise PropertyError unless there is a key maker of this name, or none is named."""

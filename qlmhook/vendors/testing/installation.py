@@ -1,14 +1,12 @@
 """Checks of what the service sees of a plugin before a notification comes."""
 
 import re
-from importlib.metadata import entry_points
 from ipaddress import ip_network
 
-import pluggy
 import pytest
 
 from qlmhook.errors import ConfigurationError
-from qlmhook.vendors import hooks as hookspecs
+from qlmhook.vendors.loader import Plugins
 from qlmhook.vendors.testing.subject import Subject, expect_none
 
 _NAME = re.compile(r"[a-z0-9_-]+")
@@ -20,12 +18,12 @@ class Installation(Subject):
     def test_an_entry_point_of_the_plugins_name_registers_the_vendor(self) -> None:
         """The plugin is found by the name that a configuration gives."""
         name = self.vendor_class.plugin
-        hooks = pluggy.PluginManager("qlmhook")
-        hooks.add_hookspecs(hookspecs)
-        for module in {point.load() for point in entry_points(group="qlmhook", name=name)}:
-            hooks.register(module)
-        hooks.check_pending()
-        registered = [vendor_class for classes in hooks.hook.register_vendors() for vendor_class in classes]
+        plugins = Plugins()
+        try:
+            plugins.load([name])
+            registered = list(plugins.vendors().values())
+        except ConfigurationError:
+            registered = []
 
         assert self.vendor_class in registered, (
             f"No entry point {name!r} in the group `qlmhook` leads to a module whose register_vendors() returns "

@@ -211,7 +211,9 @@ def test_a_real_service_confirms_an_order_to_it(shop: Shop, mail_server: MailSer
 
         with serving(tmp_path / "qlmhook.toml", overrides=overrides) as server:
             answer = server.post(form_body(signed(order.fields(), KEY, ["sha3_256"])))
-            wait_until(lambda: outcome() == [("mail", "done", ""), ("idn", "done", "1 Confirmed")], "the confirmation")
+            wait_until(
+                lambda: outcome() == [("mail", "done", ""), ("confirmation", "done", "1 Confirmed")], "the confirmation"
+            )
 
     assert receipt_is_valid(answer.text, KEY, order.receipt_values(), "sha3_256")
     assert stand_in.output.count(f"{order.refno} 200 <EPAYMENT>{order.refno}|1|Confirmed|") == 1

@@ -1,23 +1,20 @@
-"""`simulate`: plays 2Checkout against a running service."""
+"""`simulate`: plays 2Checkout against a running service, by hand."""
 
 import contextlib
 import secrets
 
 import click
-import urllib3
+
+from qlmhook.vendors.commands import cannot_listen, checked_address, host_and_port
 from qlmhook_avangate import simulation
+from qlmhook_avangate.commands.idn_server import IdnServer
+from qlmhook_avangate.commands.posting import post
 from qlmhook_avangate.signature import ALGORITHMS
-
-from qlmhook.cli.binding import cannot_listen, checked_address, host_and_port
-from qlmhook.cli.idn_server import IdnServer
-from qlmhook.errors import QlmhookError
-
-TIMEOUT = 30
 
 
 @click.group()
 def simulate() -> None:
-    """Play 2Checkout against a running service."""
+    """Play a shop against a running service."""
 
 
 @simulate.command()
@@ -139,24 +136,6 @@ def idn_server(bind: str, key: str, failure: str | None, code: int | None, times
         click.echo(f"Listening at http://{host}:{server.server_port}/order/idn.php")
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
-
-
-def post(url: str, fields: simulation.Fields, key: str, algorithms: tuple[str, ...]) -> None:
-    """Post signed fields and print what came back; raises QlmhookError unless the receipt is valid."""
-    body = simulation.signed_body(fields, key, algorithms)
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    try:
-        response = urllib3.request(
-            "POST", url, body=body, headers=headers, timeout=TIMEOUT, retries=False, redirect=False
-        )
-    except urllib3.exceptions.HTTPError as error:
-        raise QlmhookError(f"{url.partition('?')[0]} cannot be reached: {error}.") from error
-    answer = response.data.decode("utf-8", "replace").strip()
-    click.echo(f"{response.status} {answer}")
-    problem = simulation.receipt_problem(answer, fields, key, algorithms)
-    if response.status != 200 or problem:
-        raise QlmhookError(f"2Checkout would not take this for a receipt. {problem}".rstrip())
-    click.echo("The receipt is valid.")
 
 
 def _nth(values: tuple[str, ...], index: int, default: str) -> str:
