@@ -15,6 +15,7 @@ from qlmhook.cli.outbox import outbox_
 from qlmhook.cli.property import property_
 from qlmhook.cli.server import init, serve, worker
 from qlmhook.cli.simulate import simulate
+from qlmhook.cli.upgrade import upgrade
 from qlmhook.cli.vendor import vendor
 from qlmhook.errors import QlmhookError
 
@@ -28,7 +29,21 @@ def commands() -> None:
     """
 
 
-for command in (demo, init, serve, worker, property_, license_, notification, outbox_, mail, vendor, simulate, doctor):
+for command in (
+    demo,
+    init,
+    serve,
+    worker,
+    property_,
+    license_,
+    notification,
+    outbox_,
+    mail,
+    vendor,
+    simulate,
+    doctor,
+    upgrade,
+):
     commands.add_command(command)
 
 

@@ -15,7 +15,7 @@ from qlmhook.services.decide import Decisions
 from qlmhook.services.deliver import Delivery
 from qlmhook.services.receive import Clock, Intake
 from qlmhook.services.rename import Renaming
-from qlmhook.storage import models
+from qlmhook.storage import schema
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Accounts, load_accounts
 
@@ -65,7 +65,7 @@ class Service:
         """Load the plugins and prepare the database; raises ConfigurationError, Unavailable."""
         accounts = load_accounts(settings.vendors, default=settings.default_vendor)
         database = Database(settings.database)
-        models.prepare(database)
+        schema.prepare(database)
         accounts = accounts.knowing(_known_vendors(database))
         templates = Templates(settings.mail.templates)
         mailer = Mailer(settings.mail)
