@@ -68,6 +68,7 @@ def migrate(database: Database, found: int) -> None:
     written last: until then nothing has changed, or on MySQL and MariaDB, it can be done again.
     """
     with database.changing_tables() as connected:
+        _require_none(shape.orphans(connected))
         for version in range(found + 1, VERSION + 1):
             MIGRATIONS[version](connected)
         _require_sound(connected)
@@ -81,7 +82,10 @@ def require_sound(database: Database) -> None:
 
 
 def _require_sound(connected: peewee.Database) -> None:
-    faults = [*shape.orphans(connected), *shape.differences(connected, TABLES)]
+    _require_none([*shape.orphans(connected), *shape.differences(connected, TABLES)])
+
+
+def _require_none(faults: list[str]) -> None:
     if faults:
         more = f" {len(faults) - MOST_TOLD} more are not told." if len(faults) > MOST_TOLD else ""
         raise UpgradeFailed(f"The tables are not what they should be. {' '.join(faults[:MOST_TOLD])}{more}")

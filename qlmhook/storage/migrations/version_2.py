@@ -11,22 +11,24 @@ import peewee
 from qlmhook.storage.engines import MySQL
 from qlmhook.storage.migrations.reshape import FrozenTable, reshape
 
-TABLES = (
-    "audit",
-    "customer",
-    "decision",
-    "fact",
-    "fulfilled_line",
-    "heartbeat",
-    "hold",
-    "key_use",
-    "license",
-    "mailed_license",
-    "notification",
-    "outbox",
-    "refusal",
-    "schema_version",
-    "server_property",
+TABLES = frozenset(
+    {
+        "audit",
+        "customer",
+        "decision",
+        "fact",
+        "fulfilled_line",
+        "heartbeat",
+        "hold",
+        "key_use",
+        "license",
+        "mailed_license",
+        "notification",
+        "outbox",
+        "refusal",
+        "schema_version",
+        "server_property",
+    }
 )
 """The tables of version 1, without the writer's lock: that one is in use, and has no text."""
 
@@ -89,7 +91,7 @@ class Outbox(FrozenTable):
 def upgrade(database: peewee.Database) -> None:
     """Make tables of version 2 from those of version 1."""
     if isinstance(database, MySQL):
-        for table in TABLES:
+        for table in sorted(TABLES & set(database.get_tables())):
             _make_exact(database, table)
     reshape(database, Notification)
     reshape(database, Fact, filled={"group_ref": "", "customer_ref": "", "form": 1})
@@ -116,10 +118,10 @@ def _make_exact(database: MySQL, table: str) -> None:
         if wanted != type_ or found not in (None, collation):
             text = "" if found is None else f" CHARACTER SET utf8mb4 COLLATE {collation}"
             steps.append(f"MODIFY COLUMN `{name}` {wanted}{text} {'NULL' if null == 'YES' else 'NOT NULL'}")
-    [(default,)] = database.execute_sql(
+    defaults = database.execute_sql(
         "SELECT table_collation FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s",
         (table,),
-    ).fetchall()
-    if steps or default != collation:
+    )
+    if steps or list(defaults.fetchall()) != [(collation,)]:
         steps.append(f"DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}")
         database.execute_sql(f"ALTER TABLE {table} {', '.join(steps)}")
