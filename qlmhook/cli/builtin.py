@@ -11,6 +11,7 @@ from qlmhook.cli.notification import notification
 from qlmhook.cli.outbox import outbox_
 from qlmhook.cli.property import property_
 from qlmhook.cli.server import serve, worker
+from qlmhook.cli.upgrade import upgrade
 from qlmhook.cli.vendor import vendor
 from qlmhook.vendors import hookimpl
 
@@ -18,4 +19,4 @@ from qlmhook.vendors import hookimpl
 @hookimpl
 def register_commands() -> list[click.Command]:
     """Offer what every installation has."""
-    return [demo, init, serve, worker, property_, license_, notification, outbox_, mail, vendor, doctor]
+    return [demo, init, serve, worker, property_, license_, notification, outbox_, mail, vendor, doctor, upgrade]
