@@ -16,9 +16,11 @@ from werkzeug.test import TestResponse
 
 from qlmhook.catalog import mappings
 from qlmhook.config import CONFIG_VARIABLE, Settings, load_settings
+from qlmhook.domain.events import Event, Message
 from qlmhook.services.wiring import Service
 from qlmhook.web.app import create_app
 from tests.plugins.avangate.signer import Fields, form_body, signed
+from tests.support import shop as plain
 from tests.support.engines import ENGINES, VARIABLES, Shelf, empty_database, version
 
 MEMORY = Path("/dev/shm")
@@ -215,3 +217,43 @@ def open_shop(configure: Configure, clock: Clock) -> Iterator[OpenShop]:
 @pytest.fixture
 def shop(open_shop: OpenShop) -> Shop:
     return open_shop()
+
+
+class PlainShop(Shop):
+    """A running service as the tests' own shop sees it."""
+
+    def tell(self, *events: Event, **parts: Any) -> TestResponse:
+        """Post a message that tells these events; `parts` are the message's other fields."""
+        return self.send(plain.message(*events, **parts))
+
+    def send(self, message: Message, *, account: str = "plain") -> TestResponse:
+        """Sign a message and post it."""
+        body = plain.body_of(message)
+        headers = {plain.HEADER: plain.signature(body).decode()}
+        return self.client.post(f"{URL}?is_vendor={account}", data=body, headers=headers, content_type=plain.JSON)
+
+
+OpenPlainShop = Callable[..., PlainShop]
+
+
+@pytest.fixture
+def open_plain_shop(
+    configure: Configure, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenPlainShop]:
+    """Install the tests' own shop, and open a service for it with QLMHOOK__… overrides."""
+    plain.install(tmp_path / "site-packages")
+    monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
+    shops: list[PlainShop] = []
+
+    def open_(**overrides: str) -> PlainShop:
+        shops.append(PlainShop(configure(vendors__plain__secrets=plain.SECRET, **overrides), clock))
+        return shops[-1]
+
+    yield open_
+    for shop in shops:
+        shop.service.database.close()
+
+
+@pytest.fixture
+def plain_shop(open_plain_shop: OpenPlainShop) -> PlainShop:
+    return open_plain_shop()

@@ -1,4 +1,4 @@
-"""Posts a confirmation to a shop: one careful HTTP request, because a URL in a configuration can be wrong."""
+"""Talks to a shop: one careful HTTP request at a time, because a URL in a configuration can be wrong."""
 
 import contextlib
 import ipaddress
@@ -18,7 +18,8 @@ CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
 DEADLINE = 60
 """Seconds until the whole answer must be there, however slowly it drips."""
-MAX_ANSWER = 64 * 1024
+MAX_ANSWER = 1024 * 1024
+"""Bytes; an order that a shop describes at length has some ten thousand."""
 
 
 def post_form(url: str, fields: Mapping[str, str], *, allow_private: bool = False) -> Answer:
@@ -27,6 +28,15 @@ def post_form(url: str, fields: Mapping[str, str], *, allow_private: bool = Fals
     Only https is used, except to an address of this machine. Addresses of private networks are refused unless
     `allow_private`. Raises DeliveryFailed when there is no complete answer.
     """
+    return _request("POST", url, {"Content-Type": FORM}, urlencode(fields), allow_private=allow_private)
+
+
+def get(url: str, headers: Mapping[str, str] | None = None, *, allow_private: bool = False) -> Answer:
+    """Ask for a page, with headers such as a plugin's credentials, by the rules of `post_form`."""
+    return _request("GET", url, headers or {}, None, allow_private=allow_private)
+
+
+def _request(method: str, url: str, headers: Mapping[str, str], body: str | None, *, allow_private: bool) -> Answer:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -36,9 +46,9 @@ def post_form(url: str, fields: Mapping[str, str], *, allow_private: bool = Fals
     if not (address.is_global or address.is_loopback or allow_private):
         raise DeliveryFailed(f"{host} is {address}, an address of a private network.", permanent=True)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"Host": parts.netloc, "Content-Type": FORM}
+    every = {"Host": parts.netloc, **headers}
     with _pool(parts.scheme, host, str(address), port) as pool:
-        return _within(DEADLINE, lambda: _exchange(pool, target, headers=headers, body=urlencode(fields)))
+        return _within(DEADLINE, lambda: _exchange(pool, method, target, headers=every, body=body))
 
 
 def _address(host: str, port: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -70,7 +80,7 @@ def _within(seconds: float, exchange: Callable[[], Answer]) -> Answer:
         except Exception as error:
             done.append(error)
 
-    thread = threading.Thread(target=run, name="qlmhook-confirmation", daemon=True)
+    thread = threading.Thread(target=run, name="qlmhook-request", daemon=True)
     thread.start()
     thread.join(seconds)
     if not done:
@@ -80,10 +90,12 @@ def _within(seconds: float, exchange: Callable[[], Answer]) -> Answer:
     return done[0]
 
 
-def _exchange(pool: urllib3.HTTPConnectionPool, target: str, *, headers: Mapping[str, str], body: str) -> Answer:
+def _exchange(
+    pool: urllib3.HTTPConnectionPool, method: str, target: str, *, headers: Mapping[str, str], body: str | None
+) -> Answer:
     try:
         response = pool.urlopen(
-            "POST", target, body=body, headers=headers, retries=False, redirect=False, preload_content=False
+            method, target, body=body, headers=headers, retries=False, redirect=False, preload_content=False
         )
         with contextlib.closing(response):
             content = response.read(MAX_ANSWER + 1)

@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from qlmhook.domain import purchases, restrictions
+from qlmhook.domain import plans, products, purchases, restrictions
 from qlmhook.domain.addresses import address_key
 from qlmhook.domain.events import Customer, EventKind
-from qlmhook.domain.facts import Fact
-from qlmhook.domain.purchases import Circumstances, Extension, Place, Purchase, Undoing
+from qlmhook.domain.facts import Fact, Place
+from qlmhook.domain.holds import Hold
+from qlmhook.domain.purchases import Circumstances, Extension, Purchase, Undoing
 from qlmhook.domain.restrictions import Bar
 from qlmhook.domain.terms import FOREVER, Terms
-from qlmhook.errors import Held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,10 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True)
 class Entitlement:
-    """What the facts about one subject add up to; `every` has its purchases, oldest first, undone ones too."""
+    """What the facts about one subject add up to; `every` has its purchases, oldest first, undone ones too.
+
+    `plan` is the change of plan that counts; `final` tells that the vendor ended the subscription for good.
+    """
 
     every: tuple[Purchase, ...]
     grants: tuple[Grant, ...]
@@ -64,6 +67,8 @@ class Entitlement:
     suspended: tuple[Bar, ...]
     ended_at: datetime | None
     grace_days: int
+    final: bool = False
+    plan: Fact | None = None
 
     @property
     def purchases(self) -> tuple[Purchase, ...]:
@@ -81,7 +86,7 @@ class Entitlement:
         return self.purchases[-1]
 
 
-def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitlement | None, list[Held]]:
+def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitlement | None, list[Hold]]:
     """Return what the facts of one subject entitle to, or None when that is nothing, and what is held.
 
     A purchase that is held, until a person mends the cause or a message arrives, does not count; the others do.
@@ -89,8 +94,12 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     facts = sorted(_without_dismissed(facts, circumstances.fulfilled), key=lambda fact: fact.age)
     undone = purchases.undone(facts, circumstances)
     waiting = list(_what_waits(facts, undone))
-    subscription = restrictions.newest(facts, EventKind.SUBSCRIPTION)
+    subscription = restrictions.subscription(facts)
     bought, holds = purchases.of(facts, undone, circumstances)
+    plan = plans.last_change(facts)
+    if plan is not None:
+        bought, unplanned = plans.applied(plan, bought, circumstances.terms_for)
+        holds += unplanned
     every = []
     for purchase in bought:
         hold = _without_end(purchase, subscription, circumstances.zone)
@@ -99,8 +108,9 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     if not every:
         return None, waiting + holds
     counting = [purchase for purchase in every if purchase.counts] or every
+    final = restrictions.is_final(subscription)
     overtaken = subscription is None or any(purchase.paid_at > subscription.event.at for purchase in counting)
-    current = None if overtaken else subscription
+    current = None if overtaken and not final else subscription
     units = range(1, max(purchase.sold_units for purchase in every) + 1)
     gone = purchases.gone(facts, undone, every)
     entitlement = Entitlement(
@@ -110,8 +120,10 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
         suspended=tuple(restrictions.open_disputes(facts) + restrictions.stops_and_pauses(current)),
         ended_at=restrictions.ended_at(current),
         grace_days=restrictions.grace_days(current),
+        final=final,
+        plan=plan,
     )
-    return entitlement, waiting + holds
+    return entitlement, waiting + holds + _without_customer(entitlement, facts)
 
 
 def _without_dismissed(facts: Iterable[Fact], fulfilled: Collection[Place]) -> Iterator[Fact]:
@@ -134,7 +146,7 @@ def _place(fact: Fact) -> Place:
     return fact.event.order_ref, fact.item.line if fact.item else ""
 
 
-def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Held]:
+def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Hold]:
     """What is under review waits for its approval, a subscription for its first order."""
     over = {fact.event.order_ref for fact in facts if fact.event.kind is EventKind.PAID} | {
         place[0] for place in undone
@@ -143,15 +155,14 @@ def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Held]:
     for order_ref, fact in reviews.items():
         if order_ref not in over:
             reason = f"{fact.event.reason} It is fulfilled as soon as the approval arrives."
-            hold = Held(reason, subject=f"order {order_ref}")
-            hold.order_ref = order_ref
-            yield hold
+            yield Hold(reason=reason, subject=f"order {order_ref}", order_ref=order_ref)
     subscription = restrictions.newest(facts, EventKind.SUBSCRIPTION)
     if subscription is not None and subscription.item is not None and not over and not reviews:
-        ref = subscription.item.subscription_ref
-        yield Held(
-            f"No paid order of subscription {ref} is known yet; this is applied when one arrives.",
+        ref = subscription.item.subscription_ref or subscription.item.group_ref
+        yield Hold(
+            reason=f"No paid order of subscription {ref} is known yet; this is applied when one arrives.",
             subject=f"subscription {ref}",
+            subscription_ref=ref,
             alert=False,
         )
 
@@ -236,7 +247,22 @@ def _end(purchase: Purchase, previous: datetime | None, zone: tzinfo) -> datetim
     return end or FOREVER
 
 
-def _without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) -> Held | None:
+def _without_customer(entitlement: Entitlement, facts: Iterable[Fact]) -> list[Hold]:
+    """What names its customer by reference alone is mailed when another message says who that is."""
+    ref = next((fact.event.customer_ref for fact in facts if fact.event.customer_ref), "")
+    if not ref or address_key(entitlement.customer.email):
+        return []
+    return [
+        Hold(
+            reason=f"Nothing was told of the customer {ref} yet; the mail goes out when that arrives.",
+            subject=f"customer {ref}",
+            order_ref=entitlement.last.order_ref,
+            alert=False,
+        )
+    ]
+
+
+def _without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) -> Hold | None:
     """A subscription or trial that nobody says the end of is never issued without one."""
     known = (
         purchase.expires_at
@@ -245,14 +271,13 @@ def _without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) ->
     )
     if known is not None or not purchase.terms.license_model.startswith(("subscription", "trial")):
         return None
-    hold = Held(
-        f"Product {purchase.item.product_id} is licensed as {purchase.terms.license_model}, but neither the "
+    return Hold(
+        reason=f"Product {purchase.item.product_id} is licensed as {purchase.terms.license_model}, but neither the "
         "notification nor its mapping says when it ends. Make the shop send the date, or add is_expduration "
         "to the mapping.",
-        subject=f"product {purchase.item.product_id}",
+        subject=products.hold_subject(purchase.item),
+        order_ref=purchase.order_ref,
     )
-    hold.order_ref = purchase.order_ref
-    return hold
 
 
 def _maintenance(purchase: Purchase, previous: datetime | None, end: datetime | None, zone: tzinfo) -> datetime | None:

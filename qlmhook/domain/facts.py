@@ -5,6 +5,9 @@ from datetime import datetime
 
 from qlmhook.domain.events import Event, EventKind, Item
 
+Place = tuple[str, str]
+"""An order's reference and the name of a line in it."""
+
 _RANKS = {kind: rank for rank, kind in enumerate(EventKind)}
 
 
@@ -13,7 +16,8 @@ class Fact:
     """An event about one line or one subscription, or without an item about a whole order.
 
     `arrival` numbers the facts as they came, `told_by` is the notification that brought this one, `learned_at` when
-    that was. `dismissed`: an operator closed the notification without applying it.
+    that was. `place` is the order and the line as the vendor named them in this message; the event and its item have
+    the names under which they are known by now. `dismissed`: an operator closed the notification without applying it.
     """
 
     event: Event
@@ -21,6 +25,7 @@ class Fact:
     arrival: int
     told_by: int
     learned_at: datetime
+    place: Place = ("", "")
     dismissed: bool = False
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from qlmhook.domain.events import EventKind, Item
+from qlmhook.domain.events import Event, EventKind, Item
 from qlmhook.domain.facts import Fact
 
 
@@ -19,10 +19,12 @@ class Subject:
     """What one license, or one for each unit, is about: a subscription, or a line of an order that has none.
 
     `order_ref` and `line` are those of the purchase that began it; empty while no order of a subscription is known.
+    `group_ref` is set where that is all that is known.
     """
 
     vendor: str
     subscription_ref: str
+    group_ref: str = ""
     order_ref: str = ""
     line: str = ""
 
@@ -65,15 +67,19 @@ class _Line:
 def sort_out(vendor: str, facts: Iterable[Fact]) -> dict[Subject, list[Fact]]:
     """Part facts by what they are about, the name of their line being the same in all facts about a line.
 
-    A fact about a whole order counts for each of its lines, one about a subscription for each of its licenses.
+    A fact about a whole order counts for each of its lines, one about a subscription for each of its licenses, one
+    about a group for each subscription of it, one about a customer for whatever names the customer.
     """
+    every = sorted((fact for fact in facts if not fact.event.unclear), key=lambda fact: fact.arrival)
     of_orders: dict[str, list[Fact]] = {}
     of_subscriptions: dict[str, list[Fact]] = {}
-    for fact in sorted(facts, key=lambda fact: fact.arrival):
-        if fact.event.kind is not EventKind.SUBSCRIPTION:
+    of_groups: dict[str, list[Fact]] = {}
+    for fact in every:
+        if fact.event.kind is EventKind.SUBSCRIPTION and fact.item is not None:
+            reference, group = fact.item.subscription_ref, fact.item.group_ref
+            (of_subscriptions if reference else of_groups).setdefault(reference or group, []).append(fact)
+        elif fact.event.kind is not EventKind.CUSTOMER:
             of_orders.setdefault(fact.event.order_ref, []).append(fact)
-        elif fact.item is not None:
-            of_subscriptions.setdefault(fact.item.subscription_ref, []).append(fact)
     lines = [line for told in of_orders.values() for line in _lines_of_order(told)]
 
     parted: dict[Subject, list[Fact]] = {}
@@ -85,8 +91,27 @@ def sort_out(vendor: str, facts: Iterable[Fact]) -> dict[Subject, list[Fact]]:
     known = {subject.subscription_ref for subject in parted}
     for reference, told in of_subscriptions.items():
         if reference not in known:
-            parted[Subject(vendor=vendor, subscription_ref=reference)] = told
+            parted[Subject(vendor=vendor, subscription_ref=reference)] = list(told)
+    members = {group for told in parted.values() for group in _groups(told)}
+    for told in parted.values():
+        told += [fact for group in sorted(_groups(told)) for fact in of_groups.get(group, [])]
+    for group, told in of_groups.items():
+        if group not in members:
+            parted[Subject(vendor=vendor, subscription_ref="", group_ref=group)] = list(told)
+    of_customers = [fact for fact in every if fact.event.kind is EventKind.CUSTOMER]
+    for told in parted.values():
+        told += [fact for fact in of_customers if _is_about_the_customer_of(told, fact.event)]
     return parted
+
+
+def _groups(facts: Iterable[Fact]) -> set[str]:
+    return {fact.item.group_ref for fact in facts if fact.item is not None} - {""}
+
+
+def _is_about_the_customer_of(facts: Sequence[Fact], told: Event) -> bool:
+    by_reference = told.customer_ref and any(fact.event.customer_ref == told.customer_ref for fact in facts)
+    by_order = told.order_ref and any(fact.event.order_ref == told.order_ref for fact in facts)
+    return bool(by_reference or by_order)
 
 
 def _lines_of_order(facts: Sequence[Fact]) -> list[_Line]:
@@ -99,7 +124,7 @@ def _lines_of_order(facts: Sequence[Fact]) -> list[_Line]:
         for is_same in _SIGNS:
             for fact in list(left):
                 assert fact.item is not None
-                line = next((line for line in free if is_same(line, fact.item, names)), None)
+                line = next((line for line in free if is_same(line, fact, fact.item, names)), None)
                 if line is not None:
                     line.add(fact, fact.item)
                     left.remove(fact)
@@ -111,18 +136,20 @@ def _lines_of_order(facts: Sequence[Fact]) -> list[_Line]:
     for fact in facts:
         if fact.item is None:
             for line in lines:
-                line.facts.append(replace(fact, item=line.newest))
+                line.facts.append(replace(fact, item=replace(line.newest, undone_quantity=None)))
     return lines
 
 
-_SIGNS: Sequence[Callable[[_Line, Item, Collection[str]], bool]] = (
-    lambda line, item, _: item.subscription_ref in line.references and item.line == line.names[-1],
-    lambda line, item, _: item.subscription_ref in line.references and item.product_id == line.newest.product_id,
-    lambda line, item, _: item.subscription_ref in line.references,
-    lambda line, item, _: item.line == line.names[-1] and _is_alike(line, item),
-    lambda line, item, names: item.line in names and _is_alike(line, item),
-    lambda line, item, _: item.line == line.names[-1],
-    lambda line, item, _: item.line in line.names,
+_SIGNS: Sequence[Callable[[_Line, Fact, Item, Collection[str]], bool]] = (
+    lambda line, _, item, __: item.subscription_ref in line.references and item.line == line.names[-1],
+    lambda line, _, item, __: item.subscription_ref in line.references and item.product_id == line.newest.product_id,
+    lambda line, _, item, __: item.subscription_ref in line.references,
+    lambda line, _, item, __: item.line == line.names[-1] and _is_alike(line, item),
+    lambda line, _, item, names: item.line in names and _is_alike(line, item),
+    lambda line, fact, item, _: _is_told_elsewhere(line, fact) and _is_alike(line, item),
+    lambda line, _, item, __: item.line == line.names[-1],
+    lambda line, _, item, __: item.line in line.names,
+    lambda line, fact, item, _: _is_told_elsewhere(line, fact) and item.product_id == line.newest.product_id,
 )
 """What a line is known again by, the surest sign first; `names` are those of all lines before."""
 
@@ -135,6 +162,11 @@ def _is_alike(line: _Line, item: Item) -> bool:
         known.quantity,
         known.options,
     )
+
+
+def _is_told_elsewhere(line: _Line, fact: Fact) -> bool:
+    """A vendor who speaks of an order by another name may have other names for its lines, too."""
+    return fact.place[0] not in {known.place[0] for known in line.facts}
 
 
 def _free_name(lines: Sequence[_Line], name: str) -> str:

@@ -6,20 +6,17 @@ from datetime import datetime, tzinfo
 
 from qlmhook.domain import restrictions
 from qlmhook.domain.events import EventKind, Item
-from qlmhook.domain.facts import Fact
+from qlmhook.domain.facts import Fact, Place
+from qlmhook.domain.holds import Hold
 from qlmhook.domain.rules import Effect, Policy, effect_of
 from qlmhook.domain.terms import FOREVER, Terms
-from qlmhook.errors import Held
 
 MAX_QUANTITY = 10_000
 MAX_KEYS = 1_000
 """More units, or keys, than this in one line are looked at by a person first."""
 
-Place = tuple[str, str]
-"""An order's reference and the name of a line in it."""
-
-TermsFor = Callable[[Place, Item], Terms | None]
-"""Returns a line's terms, or None for a product that gets no license; raises Held without a usable mapping."""
+TermsFor = Callable[[Place, Item], Terms | Hold | None]
+"""Returns a line's terms, None for a product that gets no license, or what holds it without a usable mapping."""
 
 Extension = tuple[datetime, datetime]
 """When an operator extended a license, and until when."""
@@ -60,6 +57,8 @@ class Undoing:
     def why(self) -> str:
         """A sentence for the license's history."""
         order_ref, kind = self.cause.event.order_ref, self.cause.event.kind
+        if kind is EventKind.SUBSCRIPTION:
+            return "The subscription has fewer units since then."
         if kind is EventKind.CHARGEBACK_LOST:
             return f"The chargeback of order {order_ref} is lost."
         return f"Order {order_ref} is {kind.value}."
@@ -120,7 +119,7 @@ class Purchase:
 
 def of(
     facts: list[Fact], undone: Mapping[Place, tuple[Undoing, ...]], circumstances: Circumstances
-) -> tuple[list[Purchase], list[Held]]:
+) -> tuple[list[Purchase], list[Hold]]:
     """Return the purchases, oldest first, without those of products that get no license, and what is held.
 
     A purchase that was undone before it took effect is none.
@@ -136,13 +135,10 @@ def of(
         undoings = undone.get(place, ())
         if place not in circumstances.fulfilled and any(undoing.is_of(quantity) for undoing in undoings):
             continue
-        try:
-            purchase = _purchase(place, lines[place], purchases, circumstances.terms_for)
-        except Held as hold:
-            hold.order_ref = place[0]
-            holds.append(hold)
-            continue
-        if purchase is not None:
+        purchase = _purchase(place, lines[place], purchases, circumstances.terms_for)
+        if isinstance(purchase, Hold):
+            holds.append(replace(purchase, order_ref=place[0]))
+        elif purchase is not None:
             purchases.append(replace(purchase, undone=tuple(undoing for undoing in undoings if undoing.binding)))
     return purchases, holds
 
@@ -207,24 +203,26 @@ def _sale(place: Place, facts: list[Fact]) -> tuple[datetime, int, str, str]:
     return min(fact.event.placed_at for fact in facts), len(order_ref), order_ref, line
 
 
-def _purchase(place: Place, facts: list[Fact], earlier: list[Purchase], terms_for: TermsFor) -> Purchase | None:
+def _purchase(place: Place, facts: list[Fact], earlier: list[Purchase], terms_for: TermsFor) -> Purchase | Hold | None:
     """Put together what several messages told about one line: the newest counts, date and quantity only grow."""
     items = [fact.item for fact in facts if fact.item is not None]
     item = next((item for item in reversed(items) if not item.problem), items[-1])
     previous = earlier[-1] if earlier else None
     same = [purchase for purchase in earlier if purchase.item.product_id == item.product_id]
     terms = terms_for(place, item)
+    if isinstance(terms, Hold):
+        return terms
     if terms is None and same:
         terms = same[-1].terms  # a product that is ignored since goes on being renewed for those who have it
     if terms is None:
         return None
     order_ref, line = place
     if item.problem:
-        raise Held(f"Line {line}: {item.problem}", subject=f"order {order_ref}")
+        return Hold(reason=f"Line {line}: {item.problem}", subject=f"order {order_ref}")
     item = replace(item, quantity=max(item.quantity for item in items))
     limit = MAX_QUANTITY if terms.one_key else MAX_KEYS
     if item.quantity > limit:
-        raise Held(f"Line {line}: the quantity {item.quantity} is over {limit}.", subject=f"order {order_ref}")
+        return Hold(reason=f"Line {line}: the quantity {item.quantity} is over {limit}.", subject=f"order {order_ref}")
     dates = [item.expires_at for item in items if item.expires_at is not None]
     sold_again = previous is not None and previous.product == (item.product_id, item.options)
     return Purchase(

@@ -21,7 +21,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Dispute:
-    """Where the dispute of an order stands: the newest that was told of it, and when that was learned first."""
+    """Where one dispute of an order stands: the newest that was told of it, and when that was learned first."""
 
     told: Fact
     learned_at: datetime
@@ -46,15 +46,16 @@ _DISPUTE = (EventKind.CHARGEBACK_OPENED, EventKind.CHARGEBACK_WON, EventKind.CHA
 
 
 def disputes(facts: Sequence[Fact]) -> list[Dispute]:
-    """Return where each order's dispute stands; `facts` are sorted by age."""
-    found: dict[str, Dispute] = {}
+    """Return where each dispute of an order stands; `facts` are sorted by age."""
+    found: dict[tuple[str, str], Dispute] = {}
     for fact in facts:
         if fact.event.kind not in _DISPUTE:
             continue
-        known, learned_at = found.get(fact.event.order_ref), fact.learned_at
+        case = fact.event.order_ref, fact.event.case_ref
+        known, learned_at = found.get(case), fact.learned_at
         if known is not None and known.told.event.kind is fact.event.kind:
             learned_at = min(learned_at, known.learned_at)  # a repeat is no news
-        found[fact.event.order_ref] = Dispute(told=fact, learned_at=learned_at)
+        found[case] = Dispute(told=fact, learned_at=learned_at)
     return list(found.values())
 
 
@@ -65,7 +66,8 @@ def is_repeat(event: Event, facts: Sequence[Fact]) -> bool:
     """
     others = [fact for fact in facts if (fact.event.kind, fact.event.at) != (event.kind, event.at)]
     if event.kind in _DISPUTE:
-        before = [fact for fact in others if fact.event.kind in _DISPUTE and fact.event.at <= event.at]
+        of_case = [fact for fact in others if fact.event.kind in _DISPUTE and fact.event.case_ref == event.case_ref]
+        before = [fact for fact in of_case if fact.event.at <= event.at]
         return bool(before) and max(before, key=lambda fact: fact.age).event.kind is event.kind
     same = [fact for fact in others if fact.event.kind is event.kind and fact.event.detail == event.detail]
     told: dict[datetime, set[tuple[str, int | None]]] = {}
@@ -89,7 +91,7 @@ def namings(facts: Iterable[Fact], same: Callable[[Customer], object] = lambda c
     found: list[tuple[datetime, Customer]] = []
     for fact in sorted(facts, key=lambda fact: fact.age):
         event = fact.event
-        if event.kind is EventKind.SUBSCRIPTION:
+        if event.kind in (EventKind.SUBSCRIPTION, EventKind.CUSTOMER):
             found.append((event.at, event.customer))
         elif event.kind is EventKind.PAID and (event.order_ref, same(event.customer)) not in known:
             first = event.order_ref not in orders
@@ -111,6 +113,20 @@ def open_disputes(facts: Sequence[Fact]) -> list[Bar]:
 def newest(facts: Sequence[Fact], kind: EventKind) -> Fact | None:
     """Return the last fact of a kind; `facts` are sorted by age."""
     return next((fact for fact in reversed(facts) if fact.event.kind is kind), None)
+
+
+def subscription(facts: Sequence[Fact]) -> Fact | None:
+    """Return what counts of all that was told of a subscription: that it is over for good, else the newest.
+
+    `facts` are sorted by age.
+    """
+    final = next((fact for fact in reversed(facts) if is_final(fact)), None)
+    return final or newest(facts, EventKind.SUBSCRIPTION)
+
+
+def is_final(fact: Fact | None) -> bool:
+    """Tell whether the vendor said with this that a subscription is over for good."""
+    return fact is not None and fact.event.standing is not None and fact.event.standing.final
 
 
 def subscription_end(subscription: Fact | None) -> datetime | None:
@@ -143,7 +159,9 @@ def stops_and_pauses(subscription: Fact | None) -> list[Bar]:
 def ended_at(subscription: Fact | None) -> datetime | None:
     """Return when the vendor said that a subscription has ended, whatever its date."""
     told = subscription.event.standing if subscription is not None else None
-    return subscription.event.at if subscription is not None and told is not None and told.expired else None
+    if subscription is None or told is None or not (told.expired or told.final):
+        return None
+    return subscription.event.at
 
 
 def grace_days(subscription: Fact | None) -> int:

@@ -4,54 +4,58 @@ Facts are only ever added, and a repeated one is added once. What a license shou
 them (entitlement.py), so the order in which notifications arrive does not matter.
 """
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from qlmhook.domain import lines
+from qlmhook.domain import lines, orders
 from qlmhook.domain.addresses import address_key
-from qlmhook.domain.events import NAMING_CUSTOMERS, Customer, Event, EventKind, Item, Standing
+from qlmhook.domain.events import NAMING_CUSTOMERS, Event, EventKind, Item
 from qlmhook.domain.facts import Fact
 from qlmhook.domain.lines import Subject
+from qlmhook.inbox import fact_form
 from qlmhook.storage import models
-
-FORM = 2
-"""The version of the form in which a fact's data is stored."""
-
-_IDENTITY: Mapping[str, frozenset[str]] = {
-    "event": frozenset(
-        {"kind", "order_ref", "at", "placed_at", "test", "customer", "items", "standing", "reason"},
-    ),
-    "item": frozenset(
-        {"line", "product_id", "product_name", "quantity", "subscription_ref", "expires_at", "lifetime", "options"}
-        | {"problem"}
-    ),
-}
-"""What tells two facts apart. It is fixed: with a part that a later release adds, a notification of today that is
-applied again then would tell a second fact."""
 
 
 def record(notification: models.Notification, vendor: str, event: Event) -> bool:
     """Add what an event tells, and return whether it is news: a fact that is known already is left alone."""
+    _record_names(vendor, event)
     parts: Iterable[Item | None] = event.items or (None,)
     learned_at = _learned_at(notification)
-    rows = [_row(notification, vendor, replace(event, items=(item,) if item else ()), learned_at) for item in parts]
+    told_of = [replace(event, items=(item,) if item else ()) for item in parts]
+    every = [_row(notification, vendor, part, learned_at) for part in told_of]
+    rows = {row["digest"]: row for row in every}
     table = models.Fact
-    digests = [row["digest"] for row in rows]
-    known = {row.digest for row in table.select(table.digest).where(table.digest.in_(digests))}
-    news = [row for row in {row["digest"]: row for row in rows}.values() if row["digest"] not in known]
+    # what was told before there was the form of today is known by what it was identified by then
+    first_digests = {digest: fact_form.digest_of(vendor, row["data"], 1) for digest, row in rows.items()}
+    told = table.select(table.digest, table.form).where(table.digest.in_([*rows, *first_digests.values()]))
+    known = {(row.digest, row.form == 1) for row in told}
+    news = [
+        row
+        for digest, row in rows.items()
+        if not {(digest, True), (digest, False), (first_digests[digest], True)} & known
+    ]
     if news:
         table.insert_many(news).execute()
     return bool(news)
 
 
+def _record_names(vendor: str, event: Event) -> None:
+    table = models.OrderName
+    names = set(event.also_known_as) - {event.order_ref, ""}
+    if not names:
+        return
+    known = {row.name for row in table.select().where(table.vendor == vendor, table.order_ref == event.order_ref)}
+    new = [{"vendor": vendor, "order_ref": event.order_ref, "name": name} for name in sorted(names - known)]
+    if new:
+        table.insert_many(new).execute()
+
+
 def _row(notification: models.Notification, vendor: str, event: Event, learned_at: datetime) -> dict[str, Any]:
     item = event.items[0] if event.items else None
-    data = json.dumps(asdict(event), default=datetime.isoformat, ensure_ascii=False, sort_keys=True)
+    data = fact_form.to_text(event)
     return {
         "notification": notification,
         "vendor": vendor,
@@ -64,21 +68,10 @@ def _row(notification: models.Notification, vendor: str, event: Event, learned_a
         "kind": event.kind.value,
         "at": event.at,
         "learned_at": learned_at,
-        "form": FORM,
+        "form": fact_form.FORM,
         "data": data,
-        "digest": digest_of(vendor, data),
+        "digest": fact_form.digest_of(vendor, data),
     }
-
-
-def digest_of(vendor: str, data: str) -> str:
-    """Return what identifies a fact, from its stored form."""
-    event = json.loads(data)
-    identity = {name: value for name, value in event.items() if name in _IDENTITY["event"]}
-    identity["items"] = [
-        {name: value for name, value in item.items() if name in _IDENTITY["item"]} for item in event["items"]
-    ]
-    text = json.dumps(identity, ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(f"{vendor}\n{text}".encode()).hexdigest()
 
 
 def _learned_at(notification: models.Notification) -> datetime:
@@ -90,27 +83,73 @@ def _learned_at(notification: models.Notification) -> datetime:
     return max(notification.received_at, after_it)
 
 
+def names_of_orders(vendor: str, order_refs: Iterable[str]) -> list[frozenset[str]]:
+    """Return the names of these orders, those of one order together; of one that has no other name nothing."""
+    table = models.OrderName
+    pairs: set[tuple[str, str]] = set()
+    known: set[str] = set()
+    new = set(order_refs) - {""}
+    while new:
+        known |= new
+        found = set()
+        for column in (table.order_ref, table.name):
+            rows = table.select().where(table.vendor == vendor, column.in_(sorted(new)))
+            found |= {(row.order_ref, row.name) for row in rows}
+        pairs |= found
+        new = {name for pair in found for name in pair} - known
+    return orders.joined(sorted(pairs))
+
+
 def of_order(vendor: str, order_ref: str) -> list[Fact]:
-    """Return every fact about an order."""
-    return _load(models.Fact.vendor == vendor, models.Fact.order_ref == order_ref)
+    """Return every fact about an order, by whichever of its names."""
+    groups = names_of_orders(vendor, [order_ref])
+    facts = _with(vendor, models.Fact.order_ref, {order_ref}.union(*groups))
+    return orders.under_one_name(facts, groups)
 
 
 def about(
-    vendor: str, *, order_refs: Collection[str] = (), subscription_refs: Collection[str] = ()
+    vendor: str,
+    *,
+    order_refs: Collection[str] = (),
+    subscription_refs: Collection[str] = (),
+    group_refs: Collection[str] = (),
+    customer_refs: Collection[str] = (),
 ) -> dict[Subject, list[Fact]]:
-    """Return every fact about the licenses that these orders and subscriptions are about."""
+    """Return every fact about the licenses that these orders, subscriptions, groups and customers are about."""
     table = models.Fact
-    wanted, references = set(order_refs) - {""}, set(subscription_refs) - {""}
+    members = _with(vendor, table.group_ref, set(group_refs) - {""})
+    customers = _with(vendor, table.customer_ref, set(customer_refs) - {""})
+    wanted = ({fact.event.order_ref for fact in [*members, *customers]} | set(order_refs)) - {""}
+    references = ({fact.item.subscription_ref for fact in members if fact.item} | set(subscription_refs)) - {""}
+    groups = names_of_orders(vendor, wanted)
+    wanted = wanted.union(*groups)
     of_orders = _with(vendor, table.order_ref, wanted)
     references |= {fact.item.subscription_ref for fact in of_orders if fact.item} - {""}
     of_subscriptions = _with(vendor, table.subscription_ref, references)
     others = {fact.event.order_ref for fact in of_subscriptions} - wanted - {""}
-    facts = {fact.arrival: fact for fact in [*of_orders, *of_subscriptions, *_with(vendor, table.order_ref, others)]}
+    groups += names_of_orders(vendor, others)
+    others = others.union(*groups) - wanted
+    every = [*members, *customers, *of_orders, *of_subscriptions, *_with(vendor, table.order_ref, others)]
+    every += _of_groups_and_customers(vendor, every)
+    facts = {fact.arrival: fact for fact in every}
+    one_name = orders.under_one_name(list(facts.values()), groups)
     return {
         subject: told
-        for subject, told in lines.sort_out(vendor, facts.values()).items()
-        if subject.subscription_ref in references or any(fact.event.order_ref in wanted for fact in told)
+        for subject, told in lines.sort_out(vendor, one_name).items()
+        if subject.subscription_ref in references
+        or subject.group_ref in group_refs
+        or any(orders.names_of(fact.event) & wanted for fact in told)
     }
+
+
+def _of_groups_and_customers(vendor: str, facts: Collection[Fact]) -> list[Fact]:
+    """Return what was told of the groups and of the customers that facts name."""
+    table = models.Fact
+    groups = {fact.item.group_ref for fact in facts if fact.item} - {""}
+    customers = {fact.event.customer_ref for fact in facts} - {""}
+    told = [fact for fact in _with(vendor, table.group_ref, groups) if fact.item and not fact.item.subscription_ref]
+    of_customers = _with(vendor, table.customer_ref, customers)
+    return told + [fact for fact in of_customers if fact.event.kind is EventKind.CUSTOMER]
 
 
 def is_overtaken(vendor: str, event: Event, notification_id: int) -> bool:
@@ -134,9 +173,10 @@ def is_overtaken(vendor: str, event: Event, notification_id: int) -> bool:
 
 
 def is_paid(vendor: str, order_ref: str) -> bool:
-    """Tell whether any line of an order was paid."""
+    """Tell whether any line of an order was paid, by whichever of its names."""
     table = models.Fact
-    paid = table.select().where(table.vendor == vendor, table.order_ref == order_ref)
+    names = {order_ref}.union(*names_of_orders(vendor, [order_ref]))
+    paid = table.select().where(table.vendor == vendor, table.order_ref.in_(sorted(names)))
     return bool(paid.where(table.kind == EventKind.PAID.value).exists())
 
 
@@ -163,41 +203,13 @@ def _load(*where: Any) -> list[Fact]:
 
 
 def _decode(row: models.Fact) -> Fact:
-    data = json.loads(row.data)
-    items = tuple(_decode_item(item) for item in data["items"])
-    event = Event(
-        kind=EventKind(data["kind"]),
-        order_ref=data["order_ref"],
-        at=datetime.fromisoformat(data["at"]),
-        placed_at=datetime.fromisoformat(data["placed_at"]),
-        paid_at=_decode_time(data.get("paid_at")),
-        sequence=data.get("sequence", 0),
-        test=data["test"],
-        customer=Customer(**data["customer"]),
-        items=items,
-        standing=_decode_standing(data["standing"]) if data["standing"] else None,
-        reason=data["reason"],
-        detail=data.get("detail", ""),
-    )
+    event = fact_form.from_text(row.data)
     return Fact(
         event=event,
-        item=items[0] if items else None,
+        item=event.items[0] if event.items else None,
         arrival=row.id,
         told_by=row.notification_id,
         learned_at=row.learned_at,
+        place=(row.order_ref, row.line),
         dismissed=row.notification.dismissed,
     )
-
-
-def _decode_standing(data: dict[str, Any]) -> Standing:
-    pause_begin, pause_end = data.pop("paused_from"), data.pop("paused_until")
-    return Standing(**data, paused_from=_decode_time(pause_begin), paused_until=_decode_time(pause_end))
-
-
-def _decode_item(data: dict[str, Any]) -> Item:
-    expires_at, options = data.pop("expires_at"), data.pop("options")
-    return Item(**data, options=tuple(options), expires_at=_decode_time(expires_at))
-
-
-def _decode_time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from qlmhook.domain.events import Message
-from qlmhook.errors import Held, NotFound, SignatureRejected
+from qlmhook.domain.holds import Hold
+from qlmhook.errors import NotFound, SignatureRejected
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
 from qlmhook.vendors.api import Notification, Vendor, Verified
@@ -139,24 +140,37 @@ def readmit(row: models.Notification) -> None:
         row.save()
 
 
-def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable[Held], now: datetime) -> list[str]:
+def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable[Hold], now: datetime) -> list[Hold]:
     """Set a notification's state: held if anything holds it, else done or ignored.
 
-    Returns the subjects of holds that nothing else is held for: those the operator has not been told of.
+    Returns the holds of a cause that nothing else is held for: those the operator has not been told of.
     """
     holds = list({hold.subject: hold for hold in holds}.values())
     subjects = [hold.subject for hold in holds]
-    heard = {hold.subject for hold in models.Hold.select().where(models.Hold.subject.in_(subjects))} if holds else set()
+    heard = (
+        {known.subject for known in models.Hold.select().where(models.Hold.subject.in_(subjects))} if holds else set()
+    )
     models.Hold.delete().where(models.Hold.notification == row).execute()
     for hold in holds:
         models.Hold.create(
-            notification=row, vendor=row.vendor, order_ref=row.order_ref, subject=hold.subject, reason=str(hold)
+            notification=row,
+            vendor=row.vendor,
+            order_ref=hold.order_ref or row.order_ref,
+            subscription_ref=hold.subscription_ref,
+            subject=hold.subject,
+            reason=hold.reason,
         )
     row.state = "held" if holds else "done" if done else "ignored"
-    row.reason = " ".join(map(str, holds)) or note
+    row.reason = " ".join(hold.reason for hold in holds) or note
     row.applied_at = None if holds else now
     row.save()
-    return [subject for subject in subjects if subject not in heard]
+    return [hold for hold in holds if hold.subject not in heard]
+
+
+def enrich(row: models.Notification, answer: bytes) -> None:
+    """Keep what the shop answered when it was asked about a notification."""
+    row.enrichment = answer
+    row.save()
 
 
 def restore(row: models.Notification) -> Notification:
@@ -167,6 +181,7 @@ def restore(row: models.Notification) -> Notification:
         body=body,
         fields=parse_form(body) if row.content_type == FORM else (),
         received_at=row.received_at,
+        enrichment=bytes(row.enrichment or b""),
     )
 
 
@@ -214,7 +229,7 @@ def held_with(
     """
     hold = models.Hold
     with_orders = hold.order_ref.in_(sorted(set(order_refs) - {""}))
-    with_subscriptions = hold.subject.in_([f"subscription {ref}" for ref in sorted(subscription_refs)])
+    with_subscriptions = hold.subscription_ref.in_(sorted(set(subscription_refs) - {""}))
     found = {
         other.notification_id
         for which in (with_orders, with_subscriptions)

@@ -4,14 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from qlmhook.catalog import mappings
+from qlmhook.domain import orders, products
 from qlmhook.domain.entitlement import Entitlement, derive
 from qlmhook.domain.events import EventKind, Item
-from qlmhook.domain.facts import Fact
+from qlmhook.domain.facts import Fact, Place
+from qlmhook.domain.holds import Hold
 from qlmhook.domain.lines import Subject
-from qlmhook.domain.purchases import Circumstances, Place
+from qlmhook.domain.purchases import Circumstances
 from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import Terms
-from qlmhook.errors import Held, NotFound, PropertyError
+from qlmhook.errors import NotFound, PropertyError
 from qlmhook.licensing import overrides
 from qlmhook.licensing.overrides import Decisions
 from qlmhook.storage import models
@@ -38,7 +40,7 @@ class Matter:
     decisions: Decisions = field(default_factory=dict)
     fulfilled: Mapping[Place, str]
     entitlement: Entitlement | None = None
-    holds: list[Held] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
 
     def began(self, license: models.License) -> bool:
         """Tell whether a license was issued for the order that began the subject."""
@@ -46,8 +48,13 @@ class Matter:
 
     @property
     def orders(self) -> set[str]:
-        """The orders that the facts name."""
-        return {fact.event.order_ref for fact in self.facts} - {""}
+        """The orders that the facts name, by all their names."""
+        return {name for fact in self.facts for name in orders.names_of(fact.event)}
+
+    def name_of(self, order_ref: str) -> str:
+        """Return the name that an order is known by, from any of its names."""
+        named = (fact.event.order_ref for fact in self.facts if order_ref in orders.names_of(fact.event))
+        return next(named, order_ref)
 
     def told_payment(self, order_ref: str) -> int:
         """Return the notification that told last that an order is paid."""
@@ -56,20 +63,23 @@ class Matter:
 
     @property
     def places(self) -> set[Place]:
-        """The lines of orders that the subject is about."""
-        return {(fact.event.order_ref, fact.item.line) for fact in self.facts if fact.item and fact.event.order_ref}
+        """The lines of orders that the subject is about, those of an order that had another name by both."""
+        of_orders = [fact for fact in self.facts if fact.item and fact.event.order_ref]
+        renamed = {fact.place for fact in of_orders if fact.place[0] not in ("", fact.event.order_ref)}
+        return renamed | {(fact.event.order_ref, fact.item.line) for fact in of_orders if fact.item}
 
 
 def assess(account: Account, facts: Facts) -> list[Matter]:
     """Return where each subject stands, by its facts."""
-    orders = {fact.event.order_ref for told in facts.values() for fact in told} - {""}
-    fulfilled = fulfilled_lines(account.name, orders)
+    every = [fact for told in facts.values() for fact in told]
+    known = {name: fact.event.order_ref for fact in every for name in orders.names_of(fact.event)}
+    fulfilled = fulfilled_lines(account.name, known, {subject.subscription_ref for subject in facts})
     matters = [Matter(subject=subject, facts=told, fulfilled=fulfilled) for subject, told in facts.items()]
-    _find_licenses(account.name, matters, orders)
-    every = [license.id for matter in matters for license in [*matter.licenses.values(), *matter.surplus]]
-    decisions = overrides.of_licenses(every) if every else {}
+    _find_licenses(account.name, matters, set(known))
+    license_ids = [license.id for matter in matters for license in [*matter.licenses.values(), *matter.surplus]]
+    decisions = overrides.of_licenses(license_ids) if license_ids else {}
 
-    def terms_for(place: Place, item: Item) -> Terms | None:
+    def terms_for(place: Place, item: Item) -> Terms | Hold | None:
         return _usable_terms(account.name, item, fulfilled.get(place))
 
     for matter in matters:
@@ -93,19 +103,26 @@ def policy_of(account: Account) -> Policy:
     return Policy(revoke_on_refund=settings.revoke_on_refund, revoke_on_cancel=settings.revoke_on_cancel)
 
 
-def fulfilled_lines(vendor: str, order_refs: Iterable[str]) -> dict[Place, str]:
-    """Return the lines of these orders that a license was issued or extended for, each with the terms' source."""
+def fulfilled_lines(
+    vendor: str, order_names: Mapping[str, str], subscription_refs: Iterable[str] = ()
+) -> dict[Place, str]:
+    """Return the lines that a license was issued or extended for, each with the terms' source.
+
+    Those of these orders, whose names lead to the one that each is known by, and the changes of plan of these
+    subscriptions.
+    """
     table = models.FulfilledLine
-    rows = table.select().where(table.vendor == vendor, table.order_ref.in_(sorted(order_refs)))
-    return {(row.order_ref, row.line): row.terms for row in rows}
+    places = {*order_names, *subscription_refs} - {""}
+    rows = table.select().where(table.vendor == vendor, table.order_ref.in_(sorted(places))).order_by(table.id.desc())
+    return {(order_names.get(row.order_ref, row.order_ref), row.line): row.terms for row in rows}
 
 
-def _find_licenses(vendor: str, matters: list[Matter], orders: set[str]) -> None:
+def _find_licenses(vendor: str, matters: list[Matter], order_refs: set[str]) -> None:
     """Give each license to the subject that it belongs to: by its reference, and by its line."""
     table = models.License
     references = {matter.subject.subscription_ref for matter in matters} - {""}
     found: dict[int, models.License] = {}
-    for column, values in ((table.subscription_ref, references), (table.order_ref, orders)):
+    for column, values in ((table.subscription_ref, references), (table.order_ref, order_refs)):
         if values:
             rows = table.with_customers()
             found |= {row.id: row for row in rows.where(table.vendor == vendor, column.in_(sorted(values)))}
@@ -133,18 +150,20 @@ def _matter_of(license: models.License, places: list[tuple[Matter, set[Place]]])
     return candidates[0][0] if candidates else None
 
 
-def _usable_terms(vendor: str, item: Item, sold_by: str | None) -> Terms | None:
-    """Return the terms that a line was sold by, else those of its mapping; raises Held without usable ones."""
-    subject = f"product {item.product_id}"
+def _usable_terms(vendor: str, item: Item, sold_by: str | None) -> Terms | Hold | None:
+    """Return the terms that a line was sold by, else those of its mapping, or what holds it without usable ones."""
+    subject = products.hold_subject(item)
     try:
         if sold_by is not None:
             return mappings.terms_sold(sold_by)
-        return mappings.terms_of(vendor, item.product_id, item.options)
+        return mappings.mapped_terms(vendor, products.ids_of(item), item.options)
     except NotFound:
-        raise Held(
-            f"Product {item.product_id} ({item.product_name[:80]!r}) has no mapping: "
-            f"set the property pid_{item.product_id}.",
+        _, *general = products.ids_of(item)
+        more = f", or the more general {' or '.join(f'pid_{product_id}' for product_id in general)}" if general else ""
+        return Hold(
+            reason=f"Product {item.product_id} ({item.product_name[:80]!r}) has no mapping: "
+            f"set the property pid_{item.product_id}{more}.",
             subject=subject,
-        ) from None
+        )
     except PropertyError as error:
-        raise Held(f"The mapping of product {item.product_id} cannot be used: {error}", subject=subject) from error
+        return Hold(reason=f"The mapping of product {item.product_id} cannot be used: {error}", subject=subject)

@@ -29,10 +29,15 @@ class Kind(StrEnum):
     MAIL = "mail"
     CONFIRMATION = "confirmation"
     ALERT = "alert"
+    ENRICHMENT = "enrichment"
 
 
 DEAD = "dead"
 STATES = ("due", "leased", "done", DEAD)
+
+
+class NotYet(Exception):
+    """What a row waits for has not happened; this is no failure."""
 
 
 def add(

@@ -17,8 +17,6 @@ from qlmhook.outbox.queue import Kind
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Accounts
 
-STATUSES = ("active", "expired", "suspended", "revoked")
-
 _CUSTOMER_PARTS = tuple(part.name for part in dataclasses.fields(events.Customer))
 
 Row = dict[str, Any]
@@ -44,7 +42,7 @@ def licenses(
     if subscription:
         query = query.where(table.subscription_ref == subscription)
     if status:
-        query = query.where(_has_status(status, now))
+        query = query.where(table.has_status(status, now))
     if search:
         query = query.where(_mentions(search))
     return [license_row(row, now) for row in query.order_by(table.id).limit(limit)]
@@ -57,20 +55,24 @@ def where_to_look(order_ref: str) -> str:
 
 
 def _of_order(order_ref: str) -> set[int]:
-    """Return the ids of the licenses that an order, first or later, is about.
-
-    Each step names the vendors too, for that is what the indexes begin with.
-    """
-    vendors, table, fact = notification_store.known_vendors(), models.License, models.Fact
-    told = fact.select(fact.vendor, fact.subscription_ref).where(
-        fact.vendor.in_(vendors), fact.order_ref == order_ref, fact.subscription_ref != ""
-    )
-    issued = table.select(table.id).where(table.vendor.in_(vendors), table.order_ref == order_ref)
-    found = {license.id for license in issued}
-    for vendor, subscription_ref in {(row.vendor, row.subscription_ref) for row in told}:
-        renewed = table.select(table.id).where(table.vendor == vendor, table.subscription_ref == subscription_ref)
-        found |= {license.id for license in renewed}
+    """Return the ids of the licenses that an order, first or later, is about, by any name of it."""
+    table, fact = models.License, models.Fact
+    found: set[int] = set()
+    for vendor, names in _names_by_vendor(order_ref).items():
+        told = fact.select(fact.subscription_ref).where(fact.vendor == vendor, fact.order_ref.in_(names))
+        references = {row.subscription_ref for row in told} - {""}
+        for column, values in ((table.order_ref, names), (table.subscription_ref, sorted(references))):
+            rows = table.select(table.id).where(table.vendor == vendor, column.in_(values))
+            found |= {license.id for license in rows}
     return found
+
+
+def _names_by_vendor(order_ref: str) -> dict[str, list[str]]:
+    """Return the names of an order, for each account that may know it; what the indexes begin with is the account."""
+    return {
+        vendor: sorted({order_ref}.union(*fact_store.names_of_orders(vendor, [order_ref])))
+        for vendor in notification_store.known_vendors()
+    }
 
 
 def license_row(license: models.License, now: datetime) -> Row:
@@ -158,9 +160,19 @@ def notifications(*, state: str = "", order: str = "", limit: int | None = None)
     if state:
         query = query.where(table.state == state)
     if order:
-        told = models.Fact.select(models.Fact.notification).where(models.Fact.order_ref == order)
-        query = query.where((table.order_ref == order) | table.id.in_(told))  # one may tell of several orders
+        query = query.where(table.id.in_(_notifications_of(order)))
     return [notification_row(row) for row in query.order_by(table.id).limit(limit)]
+
+
+def _notifications_of(order_ref: str) -> set[int]:
+    """Return the ids of the notifications that told of an order, by any name of it; one may tell of several orders."""
+    table, fact = models.Notification, models.Fact
+    found: set[int] = set()
+    for vendor, names in _names_by_vendor(order_ref).items():
+        about = table.select(table.id).where(table.order_ref.in_(names), table.vendor == vendor)
+        told = fact.select(fact.notification).where(fact.vendor == vendor, fact.order_ref.in_(names))
+        found |= {row.id for row in about} | {row.notification_id for row in told}
+    return found
 
 
 def notification_row(row: models.Notification) -> Row:
@@ -231,23 +243,6 @@ def vendors(accounts: Accounts) -> list[Row]:
 def _by_vendor(table: type[models.Notification] | type[models.License]) -> dict[str, int]:
     counted: Any = table.select(table.vendor, peewee.fn.COUNT(table.id)).group_by(table.vendor).tuples()
     return dict(counted)
-
-
-def _has_status(status: str, now: datetime) -> Any:
-    """The same rules as License.status, for the database."""
-    table = models.License
-    revoked = table.revoked_at.is_null(False)
-    not_suspended = table.suspended_at.is_null() | (table.suspended_at > now) | (table.suspended_until <= now)
-    suspended = (table.suspended_at <= now) & (table.suspended_until.is_null() | (table.suspended_until > now))
-    running = table.expires_at.is_null() | (table.expires_at > now) | (table.grace_until > now)
-    over = (table.expires_at <= now) & (table.grace_until.is_null() | (table.grace_until <= now))
-    usable = table.revoked_at.is_null() & not_suspended
-    return {
-        "revoked": revoked,
-        "suspended": table.revoked_at.is_null() & suspended,
-        "expired": usable & (table.ended_at.is_null(False) | over),
-        "active": usable & table.ended_at.is_null() & running,
-    }[status]
 
 
 def _mentions(text: str) -> Any:

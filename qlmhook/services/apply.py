@@ -1,56 +1,54 @@
 """Applies what a notification says: facts are added, and the licenses they are about are brought up to date."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime
 
 from qlmhook.catalog import mappings
-from qlmhook.channels.confirmation import plan as confirmation_plan
-from qlmhook.channels.mail.plan import Mailing
-from qlmhook.domain import restrictions
+from qlmhook.channels.channel import Channel
+from qlmhook.channels.enrichment import plan as enrichment_plan
+from qlmhook.domain import orders, plans
 from qlmhook.domain.events import NAMING_CUSTOMERS, Event, EventKind, Message
-from qlmhook.domain.facts import Fact
-from qlmhook.domain.rules import Effect, effect_of
-from qlmhook.errors import Held, MalformedNotification
+from qlmhook.domain.holds import Hold
+from qlmhook.errors import MalformedNotification
 from qlmhook.inbox import fact_store, notification_store
-from qlmhook.licensing import customers, keys, licenses
-from qlmhook.licensing.assessment import Facts, Matter, assess, policy_of
+from qlmhook.licensing import customers, licenses
+from qlmhook.licensing.assessment import Facts, Matter, assess
 from qlmhook.licensing.audit import Cause
-from qlmhook.reports import listings
+from qlmhook.licensing.keymakers.registry import KeyMakers
+from qlmhook.licensing.outcome import Applied, Concluded, Settled
 from qlmhook.services.reading import read
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
 
-_TAKEN_BACK = (EventKind.CANCELED, EventKind.REVERSED, EventKind.REFUNDED)
+_AFTER_PAYMENT = (
+    EventKind.REFUNDED,
+    EventKind.CHARGEBACK_OPENED,
+    EventKind.CHARGEBACK_WON,
+    EventKind.CHARGEBACK_LOST,
+)
+"""What only happens to an order that was paid, whether or not that was told."""
 
 
-@dataclass(kw_only=True)
-class Settled:
-    """What came of bringing one subject's licenses up to date."""
+class Application:
+    """Works inside the caller's transaction, so that a notification takes effect as a whole or not at all.
 
-    matter: Matter
-    done: bool = False
-    to_confirm: set[str] = field(default_factory=set)
+    What came of it is told to the channels, each of which writes down what that calls for.
+    """
 
-    def pays_for(self, order_ref: str) -> bool:
-        """Tell whether an order is among what the licenses are sold by."""
-        every = self.matter.entitlement.every if self.matter.entitlement else ()
-        return any(purchase.order_ref == order_ref for purchase in every)
+    def __init__(self, channels: Sequence[Channel], makers: KeyMakers) -> None:
+        self._channels = channels
+        self._makers = makers
 
-
-class Fulfillment:
-    """Works inside the caller's transaction, so that a notification takes effect as a whole or not at all."""
-
-    def __init__(self, mailing: Mailing) -> None:
-        self._mailing = mailing
-
-    def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> None:
+    def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> Applied:
         """Apply a notification, and what is held of the same order or subscription, which it may set free."""
-        settled = self._apply_one(account, row, message, now)
-        orders = {order_ref for one in settled for order_ref in one.matter.orders}
-        references = {one.matter.subject.subscription_ref for one in settled} - {""}
+        applied = self._apply_one(account, row, message, now)
+        settled = applied.settled
+        references = {one.matter.subject.subscription_ref for one in settled}
+        references |= {fact.item.group_ref for one in settled for fact in one.matter.facts if fact.item}
+        order_refs = {order_ref for one in settled for order_ref in one.matter.orders}
         still = {hold.subject for one in settled for hold in one.matter.holds}
-        held = notification_store.held_with(row, order_refs=orders, subscription_refs=references)
+        held = notification_store.held_with(row, order_refs=order_refs, subscription_refs=references)
         freed = [notification_id for notification_id, subjects in held.items() if not subjects <= still]
         told = fact_store.count_told(freed)
         for notification_id in freed:
@@ -58,38 +56,38 @@ class Fulfillment:
             facts = {fact.arrival: fact for one in settled for fact in one.matter.facts if fact.told_by == other.id}
             if facts and len(facts) == told[other.id]:  # all that it told is settled just now
                 concerned = [one for one in settled if any(fact.told_by == other.id for fact in one.matter.facts)]
-                self._conclude_by(account, other, [fact.event for fact in facts.values()], concerned, now=now)
+                events = [fact.event for fact in facts.values()]
+                self._conclude(Applied(account=account, row=other, events=events, news=(), settled=concerned, now=now))
             else:
-                self.reapply(account, other, now=now)
+                said = self._read_again(account, other, now)
+                if said is not None:
+                    self._apply_one(account, other, said, now)
+        return applied
 
-    def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
-        """Apply a stored notification once more, as its plugin understands it today."""
-        try:
-            message = read(account.vendor, notification_store.restore(row))
-        except MalformedNotification as error:
-            self.hold(account, row, str(error), now=now)
-            return
-        notification_store.describe(row, message)
-        self._apply_one(account, row, message, now)
+    def apply_again(self, account: Account, row: models.Notification, *, now: datetime) -> None:
+        """Apply a stored notification once more, as its plugin understands it today, and what it sets free."""
+        message = self._read_again(account, row, now)
+        if message is not None:
+            self.apply(account, row, message, now=now)
 
     def hold(self, account: Account, row: models.Notification, reason: str, *, now: datetime) -> None:
         """Keep a notification that cannot be applied, and alert the operator once per reason."""
-        self._conclude(account, row, done=False, note="", holds=[Held(reason, subject=reason[:190])], now=now)
-
-    def alert(self, *, subject: str, text: str, now: datetime) -> None:
-        """Tell the operator something, once."""
-        self._mailing.alert(subject=subject, text=text, now=now, once=True)
+        self._store_conclusion(account, row, [Hold(reason=reason, subject=reason[:190])], now=now)
 
     def settle(self, account: Account, about: Facts, cause: Cause) -> list[Settled]:
         """Bring licenses to what all facts about them say."""
-        return [self._settle_one(account, matter, cause) for matter in assess(account, about)]
+        every = [self._settle_one(account, matter, cause) for matter in assess(account, about)]
+        for settled in every:
+            for channel in self._channels:
+                channel.settled(settled)
+        return every
 
     def _settle_one(self, account: Account, matter: Matter, cause: Cause) -> Settled:
         entitled = matter.entitlement
         if entitled is None:
-            return Settled(matter=matter)
+            return Settled(account=account, matter=matter, now=cause.at)
         before = {license.id for license in matter.licenses.values()}
-        current = licenses.reconcile(matter, customers.find(entitled.customer.email), cause)
+        current = licenses.reconcile(matter, customers.find(entitled.customer.email), self._makers, cause)
         new = [purchase for purchase in entitled.purchases if purchase.place not in matter.fulfilled]
         to_confirm: set[str] = set()
         if current:
@@ -100,19 +98,33 @@ class Fulfillment:
                 # a mapping that was given is_sendresponse only afterwards counts too: the shop still waits
                 or (purchase.place in matter.fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
             }
-            licenses.mark_fulfilled(account.name, new, cause.at)
-        barred = [license for license in current if license.is_barred(cause.at)]
-        self._mailing.redirect(current, now=cause.at)
-        self._mailing.announce(entitled, [license for license in current if license not in barred], now=cause.at)
-        if entitled.last in new:
-            renewed = [license for license in barred if license.id in before and license.unit <= entitled.last.units]
-            self._tell_of_barred(entitled.last.order_ref, renewed, cause.at)
-        self._tell_of_retired(matter, cause.at)
-        for order_ref in to_confirm & {purchase.order_ref for purchase in new}:
-            confirmation_plan.plan(account.name, order_ref, matter.told_payment(order_ref), now=cause.at)
-        return Settled(matter=matter, done=bool(current), to_confirm=to_confirm)
+            sold = [(purchase.place, purchase.terms) for purchase in new]
+            if entitled.plan is not None and plans.place_of(entitled.plan) not in matter.fulfilled:
+                sold.append((plans.place_of(entitled.plan), entitled.last.terms))
+            licenses.mark_fulfilled(account.name, sold, cause.at)
+        return Settled(
+            account=account,
+            matter=matter,
+            now=cause.at,
+            current=current,
+            renewed=[license for license in current if license.id in before],
+            taking_effect=new,
+            to_confirm=frozenset(to_confirm),
+        )
 
-    def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> list[Settled]:
+    def _read_again(self, account: Account, row: models.Notification, now: datetime) -> Message | None:
+        """Return what a stored notification says; one that its plugin does not understand any more is held."""
+        try:
+            message = read(account.vendor, notification_store.restore(row))
+        except MalformedNotification as error:
+            self.hold(account, row, str(error), now=now)
+            return None
+        notification_store.describe(row, message)
+        return message
+
+    def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> Applied:
+        if message.incomplete:
+            return self._wait(account, row, message, now)
         tests_ignored = account.settings.test_orders == "ignore"
         events = [event for event in message.events if not (event.test and tests_ignored)]
         note = message.note
@@ -122,133 +134,120 @@ class Fulfillment:
         for event in events:
             if fact_store.record(row, account.name, event):
                 news.append(event)
-            if event.kind in NAMING_CUSTOMERS:
+            if event.kind in NAMING_CUSTOMERS and not event.unclear:
                 customers.save(event)
         about = fact_store.about(
             account.name,
             order_refs={event.order_ref for event in events},
             subscription_refs={item.subscription_ref for event in events for item in event.items},
+            group_refs={item.group_ref for event in events for item in event.items if not item.subscription_ref},
+            customer_refs={event.customer_ref for event in events if event.kind is EventKind.CUSTOMER},
         )
         why = f"{message.order_status} of {message.order_ref or message.subscription_ref}"
         why += f": {message.note}" if message.note else ""
         settled = self.settle(account, about, Cause(actor=f"notification {row.id}", at=now, why=why))
-        for event in news:
-            self._tell(account, event, settled, now)
-        self._conclude_by(account, row, events, settled, note=note, unclear=message.unclear, now=now)
-        return settled
-
-    def _conclude_by(
-        self,
-        account: Account,
-        row: models.Notification,
-        events: Sequence[Event],
-        settled: Sequence[Settled],
-        *,
-        note: str = "",
-        unclear: str = "",
-        now: datetime,
-    ) -> None:
-        """Conclude a notification by what came of its events."""
-        holds = [Held(unclear, subject=f"notification {row.id}")] if unclear else []
-        orders = {event.order_ref for event in events}
-        # a hold of another order is that order's matter
-        holds += [hold for one in settled for hold in one.matter.holds if hold.order_ref in ("", *orders)]
-        done = any(one.done for one in settled)
-        paid = {event.order_ref for event in events if event.kind is EventKind.PAID}
-        for order_ref in sorted(paid & {order_ref for one in settled for order_ref in one.to_confirm}):
-            confirmation_plan.plan(account.name, order_ref, row.id, now=now)
-        if events and not done and any(one.matter.holds for one in settled) and not holds:
-            note = f"{note} Its order is held: this counts when that is applied.".lstrip()
-        elif events and not done:
-            nothing = "No line of the order gets a license." if paid else "There is no license that this changes."
-            note = f"{note} {nothing}".lstrip()
-        self._conclude(account, row, done=done, note=note, holds=holds, now=now)
-
-    def _tell(self, account: Account, event: Event, settled: Iterable[Settled], now: datetime) -> None:
-        """Alert the operator to money that went back, and to money for what was taken back before."""
-        effect = effect_of(event.kind, policy_of(account))
-        facts = [fact for one in settled for fact in one.matter.facts if fact.event.order_ref == event.order_ref]
-        if event.kind is EventKind.PAID and not any(one.pays_for(event.order_ref) for one in settled):
-            self._tell_of_idle_payment(account, event, facts, now)
-        before_payment = event.kind in (EventKind.CANCELED, EventKind.REVERSED)
-        if before_payment and not fact_store.is_paid(account.name, event.order_ref):
-            return  # a cart that was left is no news
-        if restrictions.is_repeat(event, fact_store.of_order(account.name, event.order_ref)):
-            return
-        if effect in (Effect.UNDOES, Effect.RECORDED, Effect.SUSPENDS, Effect.RESTORES, Effect.LOSES):
-            self._tell_of(account, event, now)
-
-    def _tell_of(self, account: Account, event: Event, now: datetime) -> None:
-        self._mailing.alert(
-            subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
-            text=f"{effect_of(event.kind, policy_of(account)).value} See `{listings.where_to_look(event.order_ref)}`.",
+        known = {
+            name: fact.event.order_ref
+            for facts in about.values()
+            for fact in facts
+            for name in orders.names_of(fact.event)
+        }
+        applied = Applied(
+            account=account,
+            row=row,
+            events=[_by_its_name(event, known) for event in events],
+            news=[_by_its_name(event, known) for event in news if not event.unclear],
+            settled=settled,
             now=now,
         )
+        for channel in self._channels:
+            channel.applied(applied)
+        self._conclude(applied, note=note, unclear=message.unclear)
+        return applied
 
-    def _tell_of_idle_payment(self, account: Account, event: Event, facts: Sequence[Fact], now: datetime) -> None:
-        """What was taken back or dismissed is not issued; that it is paid is for a person."""
-        order_ref, where = event.order_ref, listings.where_to_look(event.order_ref)
-        back = [fact for fact in facts if fact.event.kind in _TAKEN_BACK]
-        closed = [fact.told_by for fact in facts if fact.dismissed and fact.event.kind is EventKind.PAID]
-        if closed:
-            self._mailing.alert(
-                subject=f"Order {order_ref} of {account.name} is paid, and was dismissed",
-                text=f"Nothing is issued for an order that was dismissed. `qlmhook notification replay {closed[-1]}` "
-                "applies it all the same.",
-                now=now,
-                once=True,
-            )
-        elif back and back[-1].event.at < event.at:
-            self._mailing.alert(
-                subject=f"Order {order_ref} of {account.name} is paid after it was {back[-1].event.kind.value}",
-                text="Nothing is issued for an order that was taken back. If the customer has paid, refund it in the "
-                f"shop or let the customer order again: see `{where}`.",
-                now=now,
-                once=True,
-            )
-        elif back and back[-1].event.kind is not EventKind.REFUNDED:
-            self._tell_of(account, back[-1].event, now)  # it came before anybody knew that there was money in it
+    def _wait(self, account: Account, row: models.Notification, message: Message, now: datetime) -> Applied:
+        """Hold what only names what happened: the shop is asked, and if that is not enough, a person must look."""
+        asked = row.enrichment is not None
+        reason = (
+            f"The shop was asked, and its answer is not enough: {message.incomplete}" if asked else message.incomplete
+        )
+        subject = f"{'answer to ' if asked else ''}notification {row.id}"
+        self._store_conclusion(account, row, [Hold(reason=reason, subject=subject, alert=asked)], now=now)
+        if not asked:
+            enrichment_plan.ask(row, now=now)
+        return Applied(account=account, row=row, events=(), news=(), settled=(), now=now)
 
-    def _tell_of_barred(self, order_ref: str, renewed: Iterable[models.License], now: datetime) -> None:
-        for license in renewed:
-            key, status, why = keys.grouped(license.key), license.status(now), license.barred_why.rstrip(".")
-            self._mailing.alert(
-                subject=f"Order {order_ref} pays for a license that is {status}",
-                text=f"License {key} is {status} ({why}). It stays so, and the order is neither mailed nor confirmed. "
-                f"`qlmhook license reinstate {key}` gives it back and does both; else refund the order "
-                "in the shop.",
-                now=now,
+    def _conclude(self, applied: Applied, *, note: str = "", unclear: str = "") -> None:
+        """Conclude a notification by what came of its events."""
+        settled, row = applied.settled, applied.row
+        holds = [Hold(reason=unclear, subject=f"notification {row.id}")] if unclear else []
+        holds += _unclear_orders(applied)
+        holds += [hold for one in settled for hold in one.matter.holds if applied.concerns(hold)]
+        holds += _unknown_orders(applied)
+        done = any(one.done for one in settled)
+        if applied.events and not done and any(one.matter.holds for one in settled) and not holds:
+            note = f"{note} Its order is held: this counts when that is applied.".lstrip()
+        elif applied.events and not done:
+            nothing = (
+                "No line of the order gets a license." if applied.paid else "There is no license that this changes."
             )
+            note = f"{note} {nothing}".lstrip()
+        self._store_conclusion(
+            applied.account, row, holds, done=done, note=note, names=frozenset(applied.names), now=applied.now
+        )
 
-    def _tell_of_retired(self, matter: Matter, now: datetime) -> None:
-        for license in matter.retired:
-            key, kept = keys.grouped(license.key), keys.grouped(matter.licenses[license.unit].key)
-            self._mailing.alert(
-                subject=f"Order {license.order_ref}: two licenses were one",
-                text=f"Orders {license.order_ref} and {matter.subject.order_ref} are of one subscription, which was "
-                f"not known when both were issued. {kept} goes on and is mailed; {key} is revoked. `qlmhook license "
-                f"reinstate {key}` gives it back, `qlmhook mail resend {key}` mails it then.",
-                now=now,
-            )
-
-    def _conclude(
+    def _store_conclusion(
         self,
         account: Account,
         row: models.Notification,
+        holds: list[Hold],
         *,
-        done: bool,
-        note: str,
-        holds: list[Held],
+        done: bool = False,
+        note: str = "",
+        names: frozenset[str] = frozenset(),
         now: datetime,
     ) -> None:
         unheard = notification_store.conclude(row, done=done, note=note, holds=holds, now=now)
-        confirmation_plan.nudge(account.name, row.order_ref, now)
-        for hold in holds:
-            if hold.alert and hold.subject in unheard:
-                unheard.remove(hold.subject)
-                about = f"order {row.order_ref}" if row.order_ref else f"a notification of {account.name}"
-                self._mailing.alert(
-                    subject=f"Held: {about}",
-                    text=f"{hold} See `qlmhook notification show {row.id}`.",
-                    now=now,
-                )
+        concluded = Concluded(
+            account=account,
+            row=row,
+            names=(names | {row.order_ref}) - {""},
+            unheard=[hold for hold in unheard if hold.alert],
+            now=now,
+        )
+        for channel in self._channels:
+            channel.concluded(concluded)
+
+
+def _by_its_name(event: Event, known: dict[str, str]) -> Event:
+    return replace(event, order_ref=known.get(event.order_ref, event.order_ref))
+
+
+def _unclear_orders(applied: Applied) -> list[Hold]:
+    return [
+        Hold(
+            reason=event.unclear,
+            subject=f"notification {applied.row.id} order {event.order_ref}",
+            order_ref=event.order_ref,
+        )
+        for event in applied.events
+        if event.unclear
+    ]
+
+
+def _unknown_orders(applied: Applied) -> Iterable[Hold]:
+    """What was paid back or is disputed was sold: it waits for the message that says so, by whichever name."""
+    unknown = {
+        event.order_ref
+        for event in applied.events
+        if event.kind in _AFTER_PAYMENT and not event.unclear and not applied.is_known(event.order_ref)
+    }
+    return [
+        Hold(
+            reason=f"No paid order {order_ref} is known yet; this is applied when one arrives.",
+            subject=f"unknown order {order_ref}",
+            order_ref=order_ref,
+            alert=False,
+        )
+        for order_ref in sorted(unknown)
+    ]

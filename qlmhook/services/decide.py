@@ -7,7 +7,7 @@ from qlmhook.errors import QlmhookError
 from qlmhook.inbox import fact_store
 from qlmhook.licensing import licenses
 from qlmhook.licensing.audit import Cause
-from qlmhook.services.apply import Fulfillment
+from qlmhook.services.apply import Application
 from qlmhook.services.receive import Clock
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
@@ -24,10 +24,10 @@ class Refusal(QlmhookError):
 class Decisions:
     """Writes decisions down and carries them out."""
 
-    def __init__(self, *, database: Database, accounts: Accounts, fulfillment: Fulfillment, clock: Clock) -> None:
+    def __init__(self, *, database: Database, accounts: Accounts, application: Application, clock: Clock) -> None:
         self._database = database
         self._accounts = accounts
-        self._fulfillment = fulfillment
+        self._application = application
         self._clock = clock
 
     def decide(
@@ -52,7 +52,7 @@ class Decisions:
             after = licenses.carry_out(decision, cause)
             if action == "reinstate":  # its mail may have waited for this
                 account = self._accounts.named(before.vendor)
-                self._fulfillment.settle(account, about, cause)
+                self._application.settle(account, about, cause)
                 after = models.License.get_by_id(before.id)
         return before, after
 

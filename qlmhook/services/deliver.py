@@ -5,22 +5,15 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from qlmhook.catalog import mappings
-from qlmhook.channels import http
+from qlmhook.channels.alert.plan import Alerts
 from qlmhook.channels.confirmation import plan as confirmation_plan
+from qlmhook.channels.confirmation.send import ShopConfirmations
 from qlmhook.channels.mail import plan as mail_plan
-from qlmhook.channels.mail import variables
-from qlmhook.channels.mail.plan import Mailing
-from qlmhook.channels.mail.rendering import Rendered, Templates
-from qlmhook.channels.mail.smtp import Mailer
-from qlmhook.domain.terms import Terms
 from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
-from qlmhook.inbox import fact_store, notification_store
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.queue import Kind, NotYet
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
-from qlmhook.vendors.accounts import Accounts
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +24,8 @@ ALIVE_FOR = timedelta(minutes=3)
 """A worker beats between two rows, so this is longer than any row takes."""
 
 
-class NotYet(Exception):
-    """What a row waits for has not happened; this is no failure."""
+Send = Callable[[models.Outbox, datetime], str]
+"""Carries a row out now and returns what is to be kept of the answer; raises NotYet, DeliveryFailed."""
 
 
 class Delivery:
@@ -42,16 +35,14 @@ class Delivery:
         self,
         *,
         database: Database,
-        accounts: Accounts,
-        mailer: Mailer,
-        templates: Templates,
-        alerts: Mailing,
+        senders: Mapping[Kind, Send],
+        confirmations: ShopConfirmations,
+        alerts: Alerts,
         clock: Clock,
     ) -> None:
         self._database = database
-        self._accounts = accounts
-        self._mailer = mailer
-        self._templates = templates
+        self._senders = senders
+        self._confirmations = confirmations
         self._alerts = alerts
         self._clock = clock
 
@@ -72,7 +63,7 @@ class Delivery:
         if row is None:
             return False
         try:
-            answer = self._deliver(row)
+            answer = self._senders[Kind(row.kind)](row, self._clock())
         except NotYet:
             self._postpone(row)
         except Exception as error:
@@ -94,78 +85,10 @@ class Delivery:
             row.at = now
             row.save()
 
-    def _deliver(self, row: models.Outbox) -> str:
-        deliver: Mapping[str, Callable[[models.Outbox], str]] = {
-            Kind.MAIL: self._mail,
-            Kind.ALERT: self._alert,
-            Kind.CONFIRMATION: self._confirm,
-        }
-        return deliver[row.kind](row)
-
     def _postpone(self, row: models.Outbox) -> None:
         now = self._clock()
         with self._database.transaction():  # what it waited for may have come meanwhile
-            obstacle = confirmation_plan.obstacle(self._accounts.named(row.vendor), row.order_ref)
-            queue.postpone(row, obstacle.why if obstacle else "", now)
-            if obstacle and now - row.created_at > confirmation_plan.PATIENCE:
-                self._alerts.alert(
-                    subject=f"Order {row.order_ref}: the confirmation waits since {row.created_at:%Y-%m-%d}",
-                    text=f"{obstacle.why} Until then the shop is not told that the order is fulfilled: see "
-                    f"`qlmhook outbox list --order {row.order_ref}`.",
-                    now=now,
-                    once=True,
-                )
-
-    def _confirm(self, row: models.Outbox) -> str:
-        account = self._accounts.named(row.vendor)
-        with self._database.reading():
-            obstacle = confirmation_plan.obstacle(account, row.order_ref)
-            if obstacle is not None and obstacle.final:
-                raise DeliveryFailed(
-                    f"{obstacle.why} The shop is not told that the order is fulfilled: settle it there.", permanent=True
-                )
-            if obstacle is not None:
-                raise NotYet(obstacle.why)
-            notification = notification_store.restore(notification_store.get(queue.payload_of(row)["notification"]))
-        return account.vendor.confirm(notification, http.post_form, self._clock())
-
-    def _mail(self, row: models.Outbox) -> str:
-        payload = queue.payload_of(row)
-        with self._database.reading():
-            every = mail_plan.licenses_in(row)
-            if not every:
-                raise DeliveryFailed("Another mail has taken the place of this one.", permanent=True)
-            licenses = [license for license in every if license.revoked_at is None]
-        if len(licenses) < len(every):
-            with self._database.transaction():
-                mail_plan.withdraw(row, [license for license in every if license.revoked_at is not None])
-        if not licenses:
-            return "Not sent: the license was revoked before."
-        with self._database.reading():
-            zone = self._accounts.named(row.vendor).vendor.timezone
-            items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
-            terms = _mail_terms(licenses[0], row.order_ref)
-        content = self._templates.render(payload["template"], items, subject=terms.mail_subject if terms else "")
-        to = mail_plan.address_of(row, licenses)
-        with self._database.transaction():
-            queue.describe(row, subject=content.subject, to=to)
-        self._mailer.send(
-            content,
-            to=to,
-            message_id=self._message_id(row),
-            sender=terms.mail_from if terms else "",
-            cc=terms.mail_cc if terms else (),
-            bcc=terms.mail_bcc if terms else (),
-        )
-        return ""
-
-    def _alert(self, row: models.Outbox) -> str:
-        content = Rendered(subject=row.subject, text=queue.payload_of(row)["text"] + "\n", html="")
-        self._mailer.send(content, to=row.to, message_id=self._message_id(row))
-        return ""
-
-    def _message_id(self, row: models.Outbox) -> str:
-        return f"<qlmhook.{row.id}.{row.created_at:%Y%m%d%H%M%S}@{self._mailer.message_domain()}>"
+            queue.postpone(row, self._confirmations.why_waiting(row, now), now)
 
     def _finish(self, row: models.Outbox, answer: str) -> None:
         """Write down that a row went out; insist while the lease lasts, for after it the row goes out again."""
@@ -192,15 +115,8 @@ class Delivery:
             dead = queue.fail(row, reason, permanent=permanent, now=self._clock())
             logger.warning("Outbox row %s (%s) failed: %s", row.id, row.kind, reason)
             if dead and row.kind != Kind.ALERT:
-                self._alerts.alert(
+                self._alerts.tell(
                     subject=f"Order {row.order_ref}: the {row.kind} is given up",
                     text=f"{reason} Mend the cause and run `qlmhook outbox retry {row.id}`.",
                     now=self._clock(),
                 )
-
-
-def _mail_terms(license: models.License, order_ref: str) -> Terms | None:
-    """The mapping of today says from whom and with which copies; a broken one does not keep the mail back."""
-    items = [fact.item for fact in fact_store.of_order(license.vendor, order_ref) if fact.item is not None]
-    options = next((item.options for item in items if item.product_id == license.vendor_product_id), ())
-    return mappings.usable_terms(license.vendor, license.vendor_product_id, options)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from qlmhook.domain.purchases import Place
+from qlmhook.domain.facts import Place
 from qlmhook.licensing import keys
 from qlmhook.licensing.assessment import Facts
 from qlmhook.licensing.audit import Cause

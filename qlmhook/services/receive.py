@@ -8,15 +8,20 @@ from datetime import datetime
 from functools import cache, partial
 
 from qlmhook.catalog import mappings
+from qlmhook.channels.alert.plan import Alerts
+from qlmhook.domain import orders, products
 from qlmhook.domain.events import EventKind, Message
+from qlmhook.domain.facts import Fact, Place
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.inbox import fact_store, notification_store
-from qlmhook.services.apply import Fulfillment
+from qlmhook.licensing import keys
+from qlmhook.licensing.outcome import Applied
+from qlmhook.services.apply import Application
 from qlmhook.services.reading import read
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Account, Accounts
-from qlmhook.vendors.api import Notification, Outcome, Reply, Verified, key_id
+from qlmhook.vendors.api import IssuedLicense, Notification, Outcome, Reply, Verified, key_id
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +41,13 @@ class Credentials:
 class Intake:
     """Takes notifications in, and applies again those that were held."""
 
-    def __init__(self, *, database: Database, accounts: Accounts, fulfillment: Fulfillment, clock: Clock) -> None:
+    def __init__(
+        self, *, database: Database, accounts: Accounts, application: Application, alerts: Alerts, clock: Clock
+    ) -> None:
         self._database = database
         self._accounts = accounts
-        self._fulfillment = fulfillment
+        self._application = application
+        self._alerts = alerts
         self._clock = clock
 
     def admit(self, vendor_name: str, credentials: Credentials, *, source: str) -> Account:
@@ -71,8 +79,9 @@ class Intake:
                 self._note_key(account, verified, message)
                 if row.copies > 1:
                     message = self._repeated(account, row, message)
+                issued: tuple[IssuedLicense, ...] = ()
                 if not row.dismissed:
-                    self._fulfillment.apply(account, row, message, now=self._clock())
+                    issued = _issued(self._application.apply(account, row, message, now=self._clock()))
         except MalformedNotification as error:
             self._keep(account, notification, verified, message, str(error))
             raise
@@ -88,7 +97,7 @@ class Intake:
             logger.exception("%s could not be applied", _name_of(account, message))
             self._keep(account, notification, verified, message, f"{INTERNAL_ERROR}: {type(error).__name__}.")
             raise Unavailable("The notification was stored, but applying it failed.") from error
-        return account.vendor.receipt(notification, verified, Outcome(at=self._clock()))
+        return account.vendor.receipt(notification, verified, Outcome(at=self._clock(), licenses=issued))
 
     def replay(self, notification_id: int) -> models.Notification:
         """Apply a stored notification again, also a dismissed one; what it did already is not done twice.
@@ -98,7 +107,7 @@ class Intake:
         with self._database.transaction():
             row = notification_store.get(notification_id)
             notification_store.readmit(row)
-            self._fulfillment.reapply(self._accounts.named(row.vendor), row, now=self._clock())
+            self._application.apply_again(self._accounts.named(row.vendor), row, now=self._clock())
         return row
 
     @staticmethod
@@ -122,11 +131,10 @@ class Intake:
             """What the shop has still to say, or what cannot be read, no property can mend."""
             kind, _, about = subject.partition(" ")
             if kind == "product":
-                return mappings.is_settled(vendor, about) or (
-                    mappings.is_mapped(vendor, about) and concerns(vendor, about)
-                )
+                ids = products.ids_in(about)
+                return mappings.is_settled(vendor, ids) or (mappings.is_mapped(vendor, ids) and concerns(vendor, ids))
             if kind == "order":  # its quantity, or a line that nobody needs who ignores the product
-                return any(concerns(vendor, product_id) for product_id in _paid_products(vendor, about))
+                return any(concerns(vendor, ids) for ids in _paid_products(vendor, about))
             return subject.startswith(INTERNAL_ERROR)  # a mapping may have led to it
 
         with self._database.reading():
@@ -137,22 +145,24 @@ class Intake:
 
     def _warn_of_forgery(self, account: Account, error: SignatureRejected) -> None:
         with self._database.transaction():
-            self._fulfillment.alert(
+            self._alerts.tell(
                 subject=f"A notification of {account.name} is refused. {error}",
                 text="The same was sent again with another meaning, and refused. If the first one is not genuine "
                 "either, make a new key.",
                 now=self._clock(),
+                once=True,
             )
 
     def _note_key(self, account: Account, verified: Verified, message: Message) -> None:
         """Remember when a key was last used; two merchants under one key are something to look at."""
         known = notification_store.note_key(account.name, key_id(verified.key), message.merchant, now=self._clock())
         if known:
-            self._fulfillment.alert(
+            self._alerts.tell(
                 subject=f"Another merchant under one key of {account.name}: {message.merchant}",
                 text=f"The key of endpoint {verified.endpoint} signed for the merchant {known} until now. If you did "
                 "not change accounts, somebody else has your key: make a new one in the shop's control panel.",
                 now=self._clock(),
+                once=True,
             )
 
     def _keep(
@@ -164,7 +174,7 @@ class Intake:
                 row = notification_store.enter(account, notification, verified, message)
                 self._note_key(account, verified, message)
                 if not row.dismissed:
-                    self._fulfillment.hold(account, row, reason, now=self._clock())
+                    self._application.hold(account, row, reason, now=self._clock())
         except SignatureRejected as error:
             self._warn_of_forgery(account, error)
             raise
@@ -180,11 +190,12 @@ class Intake:
         """Alert the operator, once, to a genuine message of which nothing else is kept."""
         try:
             with self._database.transaction():
-                self._fulfillment.alert(
+                self._alerts.tell(
                     subject=f"{_name_of(account, message)} cannot be stored ({type(error).__name__})",
                     text="It is genuine, and the shop is asked to send it again, which it does for some days only. The "
                     "log says what the database has against it. Mend that, or do by hand what there is to do.",
                     now=self._clock(),
+                    once=True,
                 )
         except Exception:
             logger.exception("The operator could not be told of it")
@@ -197,6 +208,35 @@ def _name_of(account: Account, message: Message) -> str:
     return f"A verified notification of {account.name} ({', '.join(about) or 'unreadable'})"
 
 
-def _paid_products(vendor: str, order_ref: str) -> set[str]:
+def _issued(applied: Applied) -> tuple[IssuedLicense, ...]:
+    """Return the usable licenses of the orders that a notification says are paid, as the shop names their lines."""
+    names = {name for event in applied.events if event.kind is EventKind.PAID for name in orders.names_of(event)}
+    found: dict[tuple[Place, int], IssuedLicense] = {}
+    for one in applied.settled:
+        every = one.matter.entitlement.every if one.matter.entitlement else ()
+        units = {purchase.place: purchase.units for purchase in every if purchase.counts}
+        for fact in one.matter.facts:
+            if fact.event.kind is EventKind.PAID and fact.place[0] in names and fact.item is not None:
+                place = fact.event.order_ref, fact.item.line
+                for license in one.usable:
+                    if license.unit <= units.get(place, 0):
+                        found[place, license.unit] = _told_of(license, fact)
+    return tuple(found[place] for place in sorted(found))
+
+
+def _told_of(license: models.License, paid: Fact) -> IssuedLicense:
+    assert paid.item is not None
+    return IssuedLicense(
+        key=keys.grouped(license.key),
+        order_ref=paid.place[0],
+        line=paid.place[1],
+        unit=license.unit,
+        product_id=paid.item.product_id,
+        expires_at=license.expires_at,
+    )
+
+
+def _paid_products(vendor: str, order_ref: str) -> set[tuple[str, ...]]:
+    """Return the ids of each product of an order."""
     facts = fact_store.of_order(vendor, order_ref)
-    return {fact.item.product_id for fact in facts if fact.event.kind is EventKind.PAID and fact.item is not None}
+    return {products.ids_of(fact.item) for fact in facts if fact.event.kind is EventKind.PAID and fact.item is not None}

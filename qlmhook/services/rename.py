@@ -7,12 +7,12 @@ from typing import Any
 
 from qlmhook.catalog import mappings
 from qlmhook.catalog.mappings import RenamedProperty
-from qlmhook.channels.mail.plan import Mailing
+from qlmhook.channels.alert.plan import Alerts
 from qlmhook.errors import NotFound, QlmhookError
-from qlmhook.inbox import fact_store, notification_store
+from qlmhook.inbox import fact_form, fact_store, notification_store
 from qlmhook.licensing.audit import Cause
 from qlmhook.services import doubles
-from qlmhook.services.apply import Fulfillment
+from qlmhook.services.apply import Application
 from qlmhook.services.doubles import Double
 from qlmhook.services.reading import read
 from qlmhook.services.receive import Clock
@@ -46,12 +46,12 @@ class Renaming:
     """
 
     def __init__(
-        self, *, database: Database, accounts: Accounts, fulfillment: Fulfillment, mailing: Mailing, clock: Clock
+        self, *, database: Database, accounts: Accounts, application: Application, alerts: Alerts, clock: Clock
     ) -> None:
         self._database = database
         self._accounts = accounts
-        self._fulfillment = fulfillment
-        self._mailing = mailing
+        self._application = application
+        self._alerts = alerts
         self._clock = clock
 
     def rename(self, old: str, new: str, *, operator: str) -> Renamed:
@@ -73,7 +73,7 @@ class Renaming:
             about = fact_store.about(name, order_refs=orders, subscription_refs=subscriptions)
             parted = list(doubles.part(about, old, cause))
             moved[models.License] = _move(models.License, old, name)  # two of one line would collide
-            self._fulfillment.settle(account, about, cause)
+            self._application.settle(account, about, cause)
             doubles.join_confirmations(name, orders, now)
             renamed = mappings.rename_account(old, name, now=now)
             self._tell(old, name, parted, now)
@@ -107,7 +107,7 @@ class Renaming:
             return
         orders = list(dict.fromkeys(double.gone.order_ref for double in parted))
         more = f" and {len(orders) - LONGEST_LIST} more" if len(orders) > LONGEST_LIST else ""
-        self._mailing.alert(
+        self._alerts.tell(
             subject=f"Licenses of {new} were issued twice, and one of each two is revoked: {len(parted)}",
             text=f"{old} was renamed to {new} in the configuration. Until its rows were moved, these orders got a "
             f"second license: {', '.join(orders[:LONGEST_LIST])}{more}. See `qlmhook license list --order "
@@ -143,7 +143,7 @@ def _merge_facts(old: str, new: str) -> None:
     """Of two facts that say the same the one that was learned first stays, as if the other had been a repeat."""
     table = models.Fact
     for row in _each(table, old):
-        digest = fact_store.digest_of(new, row.data)
+        digest = fact_form.digest_of(new, row.data, row.form)
         twin = table.get_or_none(table.digest == digest, table.id != row.id)
         later = None if twin is None else max(row, twin, key=lambda fact: (fact.learned_at, fact.id))
         if later is not None:

@@ -4,15 +4,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+from qlmhook.channels.alert.plan import Alerts
+from qlmhook.channels.alert.send import AlertMails
+from qlmhook.channels.confirmation.plan import Confirmations
+from qlmhook.channels.confirmation.send import ShopConfirmations
 from qlmhook.channels.mail.plan import Mailing
 from qlmhook.channels.mail.rendering import Templates
+from qlmhook.channels.mail.send import LicenseMails
 from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.config import Settings
 from qlmhook.inbox import notification_store
 from qlmhook.inbox.refusals import Refusals
-from qlmhook.services.apply import Fulfillment
+from qlmhook.licensing import keymakers
+from qlmhook.licensing.keymakers.registry import KeyMakers
+from qlmhook.outbox.queue import Kind
+from qlmhook.services.apply import Application
 from qlmhook.services.decide import Decisions
 from qlmhook.services.deliver import Delivery
+from qlmhook.services.enrich import Enrichment
 from qlmhook.services.receive import Clock, Intake
 from qlmhook.services.rename import Renaming
 from qlmhook.storage import schema
@@ -40,8 +49,10 @@ class Service:
     settings: Settings
     database: Database
     accounts: Accounts
+    key_makers: KeyMakers
     templates: Templates
     mailer: Mailer
+    alerts: Alerts
     mailing: Mailing
     intake: Intake
     decisions: Decisions
@@ -69,22 +80,34 @@ class Service:
         accounts = accounts.knowing(_known_vendors(database))
         templates = Templates(settings.mail.templates)
         mailer = Mailer(settings.mail)
-        mailing = Mailing(operator=settings.mail.operator)
-        fulfillment = Fulfillment(mailing)
+        alerts = Alerts(operator=settings.mail.operator)
+        mailing = Mailing(alerts=alerts)
+        makers = KeyMakers(keymakers.register_key_makers())
+        application = Application([mailing, Confirmations(), alerts], makers)
+        confirmations = ShopConfirmations(database=database, accounts=accounts, alerts=alerts)
+        mails = LicenseMails(database=database, accounts=accounts, mailer=mailer, templates=templates)
+        senders = {
+            Kind.MAIL: mails.send,
+            Kind.ALERT: AlertMails(mailer=mailer).send,
+            Kind.CONFIRMATION: confirmations.send,
+            Kind.ENRICHMENT: Enrichment(database=database, accounts=accounts, application=application).send,
+        }
         return cls(
             settings=settings,
             database=database,
             accounts=accounts,
+            key_makers=makers,
             templates=templates,
             mailer=mailer,
+            alerts=alerts,
             mailing=mailing,
-            intake=Intake(database=database, accounts=accounts, fulfillment=fulfillment, clock=clock),
-            decisions=Decisions(database=database, accounts=accounts, fulfillment=fulfillment, clock=clock),
+            intake=Intake(database=database, accounts=accounts, application=application, alerts=alerts, clock=clock),
+            decisions=Decisions(database=database, accounts=accounts, application=application, clock=clock),
             renaming=Renaming(
-                database=database, accounts=accounts, fulfillment=fulfillment, mailing=mailing, clock=clock
+                database=database, accounts=accounts, application=application, alerts=alerts, clock=clock
             ),
             delivery=Delivery(
-                database=database, mailer=mailer, templates=templates, alerts=mailing, accounts=accounts, clock=clock
+                database=database, senders=senders, confirmations=confirmations, alerts=alerts, clock=clock
             ),
             refusals=Refusals(database),
             clock=clock,

@@ -264,7 +264,7 @@ class TestTables:
         assert shop.post(Order().fields()).status_code == 200
         with shop.service.database.transaction():
             models.Notification.update(reason=LONG).execute()
-            shop.service.mailing.alert(subject=f"subject {'long ' * 20}end", text="text", now=shop.clock())
+            shop.service.alerts.tell(subject=f"subject {'long ' * 20}end", text="text", now=shop.clock())
             models.Outbox.update(last_error=f"{LONG} (error)", answer=f"{LONG} (answer)").execute()
         return shop
 

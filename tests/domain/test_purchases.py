@@ -9,10 +9,10 @@ import pytest
 from qlmhook.domain import purchases
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.facts import Fact
+from qlmhook.domain.holds import Hold
 from qlmhook.domain.purchases import MAX_KEYS, MAX_QUANTITY, Circumstances, Purchase, Undoing
 from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import FOREVER, Terms
-from qlmhook.errors import Held
 from tests.support.made import KEYS, LINE, MONTH, TERMS, circumstances, day, issued, line, paid, refund, told
 
 PLACE = ("1", LINE)
@@ -25,7 +25,7 @@ def bought(facts: Sequence[Fact], judged_by: Circumstances | None = None) -> lis
     return found
 
 
-def worked_out(facts: Sequence[Fact], judged_by: Circumstances) -> tuple[list[Purchase], list[Held]]:
+def worked_out(facts: Sequence[Fact], judged_by: Circumstances) -> tuple[list[Purchase], list[Hold]]:
     by_age = sorted(facts, key=lambda fact: fact.age)
     return purchases.of(by_age, purchases.undone(by_age, judged_by), judged_by)
 
@@ -101,7 +101,7 @@ class TestMessagesAboutOneLine:
 
         found, [hold] = worked_out(facts, circumstances())
 
-        assert (found, str(hold), hold.subject, hold.order_ref) == ([], f"Line {LINE}: No quantity.", "order 1", "1")
+        assert (found, hold.reason, hold.subject, hold.order_ref) == ([], f"Line {LINE}: No quantity.", "order 1", "1")
 
     def test_only_payments_of_lines_are_purchases(self) -> None:
         facts = [told(EventKind.UNDER_REVIEW, line()), told(EventKind.PAID), told(EventKind.SUBSCRIPTION, line())]
@@ -120,7 +120,7 @@ class TestQuantities:
         found, [hold] = worked_out([paid(line(quantity=limit + 1))], judged_by)
 
         assert (found, hold.subject, hold.order_ref) == ([], "order 1", "1")
-        assert str(hold) == f"Line {LINE}: the quantity {limit + 1} is over {limit}."
+        assert hold.reason == f"Line {LINE}: the quantity {limit + 1} is over {limit}."
 
     def test_the_limits(self) -> None:
         assert (MAX_QUANTITY, MAX_KEYS) == (10_000, 1_000)
@@ -231,12 +231,12 @@ class TestTerms:
         assert [purchase.order_ref for purchase in bought(facts, circumstances({"101": TERMS, "102": None}))] == ["1"]
 
     def test_a_line_without_a_usable_mapping_is_held_for_its_order(self) -> None:
-        def none_is_usable(place: tuple[str, str], item: Item) -> Terms | None:
-            raise Held("There is no mapping.", subject="product 101")
+        def none_is_usable(place: tuple[str, str], item: Item) -> Hold:
+            return Hold(reason="There is no mapping.", subject="product 101")
 
         found, [hold] = worked_out([paid(order="7")], circumstances(none_is_usable))
 
-        assert (found, str(hold), hold.subject, hold.order_ref) == ([], "There is no mapping.", "product 101", "7")
+        assert (found, hold.reason, hold.subject, hold.order_ref) == ([], "There is no mapping.", "product 101", "7")
 
     def test_an_unreadable_line_of_an_ignored_product_is_not_held(self) -> None:
         assert bought([paid(line(problem="No date."))], circumstances({"101": None})) == []

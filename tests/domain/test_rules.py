@@ -18,6 +18,7 @@ ALWAYS = {
     EventKind.CHARGEBACK_WON: Effect.RESTORES,
     EventKind.CHARGEBACK_LOST: Effect.LOSES,
     EventKind.SUBSCRIPTION: Effect.FOLLOWS,
+    EventKind.CUSTOMER: Effect.NAMES,
 }
 CHOSEN = {
     EventKind.REFUNDED: ON_REFUND,

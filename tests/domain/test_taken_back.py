@@ -6,11 +6,10 @@ import pytest
 
 from qlmhook.domain import entitlement
 from qlmhook.domain.events import EventKind, Item
-from qlmhook.domain.facts import Fact
+from qlmhook.domain.facts import Fact, Place
+from qlmhook.domain.holds import Hold
 from qlmhook.domain.lines import sort_out
-from qlmhook.domain.purchases import Place
 from qlmhook.domain.terms import Terms
-from qlmhook.errors import Held
 from tests.support.made import TERMS, circumstances, day, derived, issued, line, paid, refund, subscription, told
 
 FIRST = paid(line(ends=30))
@@ -62,9 +61,9 @@ class TestTheEndThatTheShopTold:
     def test_of_an_order_that_is_held_all_units_must_be_taken_too(self, taken: Item, expected: datetime) -> None:
         """The most that any message told were bought."""
 
-        def terms(place: Place, item: Item) -> Terms:
+        def terms(place: Place, item: Item) -> Terms | Hold:
             if place[0] == "2":
-                raise Held("no mapping", subject="product 101")
+                return Hold(reason="no mapping", subject="product 101")
             return TERMS
 
         second = [paid(line(quantity=units, ends=90), order="2", on=units) for units in (1, 2)]

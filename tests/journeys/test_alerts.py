@@ -60,7 +60,7 @@ def test_a_subject_is_one_printable_line_and_still_alerted_once(shop: Shop, subj
     """It is kept as it is mailed, so that the same is known again."""
     with shop.service.database.transaction():
         for _ in range(2):
-            shop.service.mailing.alert(subject=f"Look: {subject}", text="text", now=shop.clock(), once=True)
+            shop.service.alerts.tell(subject=f"Look: {subject}", text="text", now=shop.clock(), once=True)
 
     with shop.service.database.reading():
         [row] = listings.outbox_rows()
@@ -72,7 +72,7 @@ def test_a_subject_is_one_printable_line_and_still_alerted_once(shop: Shop, subj
 def test_the_log_of_an_alert_is_one_line(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     """What a shop sends forges no line of it."""
     with shop.service.database.transaction():
-        shop.service.mailing.alert(subject="a\nb", text="c\r\nERROR d", now=shop.clock())
+        shop.service.alerts.tell(subject="a\nb", text="c\r\nERROR d", now=shop.clock())
 
     assert caplog.messages == ["a b. c  ERROR d"]
 

@@ -4,7 +4,6 @@ import ast
 import dataclasses
 import hashlib
 import hmac
-import importlib
 import json
 import os
 import re
@@ -19,15 +18,16 @@ import peewee
 import pytest
 from werkzeug.test import TestResponse
 
+from qlmhook import vendors
 from qlmhook.catalog import mappings
 from qlmhook.config import CONFIG_VARIABLE, load_settings
-from qlmhook.domain import events
+from qlmhook.domain import addresses, events, purchases
 from qlmhook.reports import listings
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
-from qlmhook.vendors import api, hooks
+from qlmhook.vendors import api, form, hooks
 from qlmhook.vendors.settings import AccountSettings
-from qlmhook.vendors.testing import LONGEST, VendorContract, make_notification
+from qlmhook.vendors.testing import LONGEST, Messages, VendorContract, make_notification
 from qlmhook.web.app import create_app
 from tests.conftest import MAPPING, Clock
 
@@ -93,9 +93,14 @@ class AcmeShop:
         with self.service.database.transaction():
             mappings.save("pid_alpha", MAPPING, now=clock())
 
-    def post(self, body: bytes, *, signature: str, url: str = URL) -> TestResponse:
-        headers = {"x-acme-signature": signature}
+    def post(self, body: bytes, *, signature: str = "", url: str = URL) -> TestResponse:
+        headers = {"acme-signature": signature or self.signature(body)}
         return self.app.test_client().post(url, data=body, content_type="application/json", headers=headers)
+
+    def signature(self, body: bytes) -> str:
+        """The header of a body that Acme signs now."""
+        time = str(int(self.clock().timestamp()))
+        return f"t={time},v1={signed(time.encode() + b'.' + body)}"
 
     def licenses(self) -> list[listings.Row]:
         with self.service.database.reading():
@@ -117,7 +122,7 @@ def acme(install: Install, tmp_path: Path, clock: Clock) -> Iterator[AcmeShop]:
 def order() -> bytes:
     """The paid order of the page's tests."""
     namespace: dict[str, Any] = {}
-    exec(TESTS.partition("class TestAcme")[0], namespace)
+    exec(TESTS.replace("from qlmhook_acme import Acme", "Acme = object"), namespace)
     return json.dumps(namespace["ORDER"]).encode()
 
 
@@ -125,32 +130,8 @@ def signed(octets: bytes) -> str:
     return hmac.new(ACCOUNT["secret_keys"][0].encode(), octets, hashlib.sha256).hexdigest()
 
 
-def contract() -> VendorContract:
-    """The tests of the page, for the plugin that is installed."""
-    namespace: dict[str, Any] = {}
-    exec(TESTS, namespace)
-    made = namespace["TestAcme"]()
-    assert isinstance(made, VendorContract)
-    return made
-
-
-def contract_tests() -> list[str]:
-    return [name for name in dir(VendorContract) if name.startswith("test_")]
-
-
-def failures() -> set[str]:
-    """The facts of the contract that the installed plugin does not keep."""
-    failed = set()
-    for name in contract_tests():
-        try:
-            getattr(contract(), name)()
-        except (Exception, pytest.fail.Exception):
-            failed.add(name)
-    return failed
-
-
 def test_the_examples_tests_pass_as_an_author_runs_them(install: Install) -> None:
-    """The page's test module passes under pytest, with warnings as errors."""
+    """The page's test module passes under pytest, with warnings as errors; what Acme never sends is skipped."""
     folder = install(PLUGIN)
     (folder / "test_acme.py").write_text(TESTS, encoding="utf-8")
     command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_acme.py"]
@@ -158,13 +139,13 @@ def test_the_examples_tests_pass_as_an_author_runs_them(install: Install) -> Non
         command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False
     )
 
-    assert f"{len(contract_tests())} passed" in run.stdout, run.stdout + run.stderr
+    assert re.search(r"^5[0-9] passed, 5 skipped", run.stdout, flags=re.M), run.stdout + run.stderr
     assert run.returncode == 0
 
 
 def test_a_signed_order_becomes_licenses(acme: AcmeShop) -> None:
     """Each line of the order of the page is licensed, with its quantity and its date."""
-    answer = acme.post(order(), signature=signed(order()))
+    answer = acme.post(order())
 
     assert answer.status_code == 200
     assert sorted((row["line"], row["activations"], row["expires_at"]) for row in acme.licenses()) == [
@@ -178,7 +159,7 @@ def test_a_signed_order_becomes_licenses(acme: AcmeShop) -> None:
 
 def test_the_receipt_goes_out_as_the_plugin_made_it(acme: AcmeShop) -> None:
     """Acme can check the answer's signature."""
-    answer = acme.post(order(), signature=signed(order()))
+    answer = acme.post(order())
     receipt = json.loads(answer.text)
 
     assert answer.content_type == "application/json"
@@ -188,7 +169,7 @@ def test_the_receipt_goes_out_as_the_plugin_made_it(acme: AcmeShop) -> None:
 
 def test_a_forged_order_is_refused_and_not_stored(acme: AcmeShop) -> None:
     """A message with another message's signature gets 403."""
-    answer = acme.post(order().replace(b"A-1001", b"A-1002"), signature=signed(order()))
+    answer = acme.post(order().replace(b"A-1001", b"A-1002"), signature=acme.signature(order()))
 
     assert answer.status_code == 403
     assert acme.notifications() == []
@@ -198,7 +179,7 @@ def test_a_forged_order_is_refused_and_not_stored(acme: AcmeShop) -> None:
 def test_an_unreadable_order_is_held(acme: AcmeShop) -> None:
     """A genuine message that the plugin cannot read gets 400, and the operator finds it."""
     body = order().replace(b"A-1001", b"")
-    answer = acme.post(body, signature=signed(body))
+    answer = acme.post(body)
 
     assert answer.status_code == 400
     assert [row["state"] for row in acme.notifications()] == ["held"]
@@ -207,7 +188,7 @@ def test_an_unreadable_order_is_held(acme: AcmeShop) -> None:
 def test_a_message_of_an_unknown_kind_is_ignored_with_its_note(acme: AcmeShop) -> None:
     """It gets its receipt, and the listing says why nothing was done."""
     body = order().replace(b"order.paid", b"order.painted")
-    answer = acme.post(body, signature=signed(body))
+    answer = acme.post(body)
 
     assert answer.status_code == 200
     assert [(row["state"], row["reason"]) for row in acme.notifications()] == [
@@ -226,11 +207,11 @@ def test_make_notification_makes_what_the_service_makes(acme: AcmeShop) -> None:
         return verify(notification)
 
     account.vendor.verify = watched  # type: ignore[method-assign]
-    answer = acme.post(order(), signature=signed(order()), url=f"{URL}&Source=EU")
+    answer = acme.post(order(), url=f"{URL}&Source=EU")
     made = make_notification(
         order(),
         content_type="Application/JSON; charset=utf-8",
-        headers={"X-ACME-signature": signed(order())},
+        headers={"ACME-signature": acme.signature(order())},
         arguments={"SOURCE": "EU"},
         received_at=acme.clock(),
     )
@@ -238,84 +219,6 @@ def test_make_notification_makes_what_the_service_makes(acme: AcmeShop) -> None:
     assert answer.status_code == 200
     assert made.headers.items() <= seen[0].headers.items()
     assert dataclasses.replace(seen[0], headers=made.headers) == made
-
-
-NOISE = 'str(__import__("time").perf_counter_ns())'
-
-BROKEN = {
-    "test_an_entry_point_of_the_plugins_name_registers_the_vendor": ('str] = "acme"', 'str] = "umbrella"'),
-    "test_the_vendors_names_are_in_lower_case": ('str] = "acme"', 'str] = "Acme"'),
-    "test_the_content_type_is_one_that_the_vendor_posts": ('("application/json",)', '("text/xml",)'),
-    "test_a_setting_that_does_not_exist_is_named": ("SettingsSchema()", "SettingsSchema(unknown=EXCLUDE)"),
-    "test_a_genuine_notification_is_verified": ('endpoint="webhook"', 'endpoint=""'),
-    "test_one_changed_byte_is_refused": ("if not matching:", "matching = self._keys\n        if not received:"),
-    "test_an_unsigned_notification_is_rejected": (
-        "if not matching:",
-        "matching = matching or self._keys\n        if 0:",
-    ),
-    "test_a_notification_signed_with_another_key_is_rejected": ("sign(key, notification.body), rec", "received, rec"),
-    "test_without_a_key_the_vendor_is_disabled": ("if not self._keys:", "if 0:"),
-    "test_any_key_of_the_settings_may_verify": ("for key in self._keys if", "for key in self._keys[:1] if"),
-    "test_rubbish_is_refused": (
-        "received = not",
-        'assert json.loads(notification.body)["order"]\n        received = not',
-    ),
-    "test_a_signature_of_strange_letters_is_refused": (
-        "sign(key, notification.body), received",
-        'sign(key, notification.body).decode(), notification.headers.get("X-Acme-Signature", "")',
-    ),
-    "test_a_refusal_tells_no_secret": (
-        'Rejected("The signature is missing or wrong; check the setting secret_keys.")',
-        'Rejected(f"{sign(self._keys[0], notification.body)!r} was expected.")',
-    ),
-    "test_a_paid_order_is_a_paid_event_with_its_lines": (
-        '"order.paid": EventKind.PAID',
-        '"order.paid": EventKind.UNDER_REVIEW',
-    ),
-    "test_the_lines_of_an_order_are_distinct": ('line=str(line["number"])', 'line=line["sku"]'),
-    "test_every_product_can_be_mapped": ('product_id=line["sku"]', 'product_id="sku/" + line["sku"]'),
-    "test_every_time_is_aware": ('at=data["sent"]', 'at=data["sent"].replace(tzinfo=None)'),
-    "test_parsing_depends_on_the_notification_alone": ('order_status=data["event"]', f"order_status={NOISE}"),
-    "test_parsing_needs_neither_headers_nor_arguments": (
-        'order_status=data["event"]',
-        "order_status=str(len(notification.headers))",
-    ),
-    "test_an_unknown_kind_of_message_is_noted_and_does_nothing": (
-        'self.kinds.get(data["event"])',
-        'self.kinds[data["event"]]',
-    ),
-    "test_an_unreadable_message_is_malformed": (
-        "raise MalformedNotification(explain(error.messages)) from None",
-        "raise",
-    ),
-    "test_what_is_returned_fits_the_database": ('kind="order"', 'kind="a notification of an order"'),
-    "test_the_receipt_is_the_same_at_the_same_time": ("date = now.isoformat()", f"date = {NOISE}"),
-    "test_the_receipt_tells_no_secret": ('"signature": signature', '"signature": verified.key.decode()'),
-    "test_what_is_logged_tells_no_secret": (
-        '"""One Acme account."""',
-        '__repr__ = lambda self: f"Acme({self._keys})"',
-    ),
-}
-"""A fault for each fact of the contract: what stands in the example, and what a careless author writes there."""
-
-
-def test_the_example_keeps_the_contract(install: Install) -> None:
-    install(PLUGIN)
-
-    assert failures() == set()
-
-
-@pytest.mark.parametrize("fact", contract_tests())
-def test_the_contract_finds_a_plugin_that_breaks_it(install: Install, fact: str) -> None:
-    """Every inherited test fails for a plugin with the fault that it is there for."""
-    right, wrong = BROKEN[fact]
-    assert PLUGIN.count(right) == 1
-    install(PLUGIN.replace(right, wrong))
-    importlib.import_module("qlmhook_acme")
-    failed = failures()
-
-    assert fact in failed
-    assert failed != set(contract_tests())
 
 
 def headings() -> list[str]:
@@ -337,13 +240,19 @@ def tree(file: str | None) -> ast.Module:
     return ast.parse(Path(file).read_text(encoding="utf-8"))
 
 
-def test_every_hook_and_every_method_has_its_signature_for_a_heading() -> None:
-    """The headings are those of hookspecs.py and of the class Vendor, word for word."""
+def test_every_method_and_every_hook_has_its_signature_for_a_heading() -> None:
+    """The headings are those of the class Vendor and of hooks.py, word for word."""
     [vendor_class] = [
         node for node in tree(api.__file__).body if isinstance(node, ast.ClassDef) and node.name == "Vendor"
     ]
 
-    assert headings() == [*signatures(tree(hooks.__file__).body), *signatures(vendor_class.body)]
+    assert headings() == [*signatures(vendor_class.body), *signatures(tree(hooks.__file__).body)]
+
+
+def test_every_name_that_a_plugin_may_import_is_named() -> None:
+    named = re.findall(r"`(\w+)`", section("What a plugin is").partition("| what is in it |")[2])
+
+    assert {name for name in named if name in dir(vendors)} == set(vendors.__all__)
 
 
 def rows(heading: str) -> list[str]:
@@ -351,20 +260,67 @@ def rows(heading: str) -> list[str]:
     return re.findall(r"^\| `(\w+)` \|", section(heading), flags=re.M)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [api.Notification, api.Verified, api.Reply, events.Message, events.Item],
-    ids=lambda model: model.__name__,
-)
-def test_every_field_of_the_model_is_explained(model: type[Any]) -> None:
-    assert rows(model.__name__) == [field.name for field in dataclasses.fields(model)]
+def defaults(heading: str) -> dict[str, str]:
+    """The second column of a section's tables, by the first."""
+    return dict(re.findall(r"^\| `(\w+)` \| (\S[^|]*?) \|", section(heading), flags=re.M))
 
 
-def test_every_field_of_an_event_and_every_kind_of_event_is_explained() -> None:
+MODELS = [
+    api.Notification,
+    api.Verified,
+    api.Reply,
+    api.Outcome,
+    api.IssuedLicense,
+    api.Answer,
+    events.Message,
+    events.Event,
+    events.Item,
+    events.Standing,
+]
+
+
+def spelled(field: "dataclasses.Field[Any]") -> str:
+    """A field's default as the page spells it."""
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{field.default_factory()!r}`"
+    if field.default is dataclasses.MISSING:
+        return "required"
+    if field.default == events.Customer():
+        return "`Customer()`"
+    return "`" + repr(field.default).replace("'", '"') + "`"
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_of_the_model_is_explained_with_its_default(model: type[Any]) -> None:
+    told = defaults(model.__name__)
+    fields = {field.name: spelled(field) for field in dataclasses.fields(model)}
+
+    assert {name: told.get(name) for name in fields} == fields
+    assert model is events.Event or list(told) == list(fields)
+
+
+def test_every_kind_of_event_is_explained() -> None:
     fields = [field.name for field in dataclasses.fields(events.Event)]
 
-    assert rows("Event") == [*fields, *(kind.name for kind in events.EventKind)]
+    assert rows("Event")[: len(fields) + len(events.EventKind)] == [*fields, *(kind.name for kind in events.EventKind)]
     assert [kind for kind in events.EventKind if f"| `{kind.name}` | `{kind.value}` |" not in section("Event")] == []
+
+
+def test_every_message_of_the_contract_suite_is_explained() -> None:
+    """Those that an author must hand in are marked so."""
+    fields = dataclasses.fields(Messages)
+    required = [field.name for field in fields if field.default is dataclasses.MISSING]
+    told = defaults("Testing")
+
+    assert {field.name for field in fields} - set(told) == set()
+    assert [name for name in told if told[name].startswith("required:")] == ["paid", *required[1:]]
+
+
+def test_everything_that_an_author_may_override_is_explained() -> None:
+    offered = {name for name in dir(VendorContract) if not name.startswith(("_", "test_"))}
+    named = set(re.findall(r"`(\w+)[`(]", section("Testing")))
+
+    assert offered | {"vendor_class", "key"} <= named | {"make_vendor"}
 
 
 def test_every_part_of_a_customer_is_named() -> None:
@@ -375,6 +331,14 @@ def test_every_part_of_a_customer_is_named() -> None:
 
 def test_every_attribute_of_the_class_is_explained() -> None:
     assert rows("The class") == list(api.Vendor.__annotations__)
+    assert defaults("The class") == {
+        "plugin": "required",
+        "aliases": "`()`",
+        "content_types": "`(FORM,)`",
+        "signature_fields": "`frozenset()`",
+        "published_sources": "`()`",
+        "timezone": "`UTC`",
+    }
 
 
 def test_every_setting_that_the_service_keeps_for_itself_is_named() -> None:
@@ -384,21 +348,37 @@ def test_every_setting_that_the_service_keeps_for_itself_is_named() -> None:
     assert re.findall(r"`(\w+)`", named) == fields
 
 
+WITHOUT_A_COLUMN = {"case_ref", "general_ids"}
+"""What is kept inside a fact's JSON."""
+
+
 def test_every_limit_is_the_databases() -> None:
     """The contract, the page and the tables agree on how long a value may be."""
-    limits = {name: min(column_lengths(name)) for name in LONGEST}
+    limits = {name: min(column_lengths(name)) for name in LONGEST.keys() - WITHOUT_A_COLUMN}
     documented = {
         name: int(characters)
         for names, characters in re.findall(r"^\| (`.+) \| (\d+) \|$", section("Longest values"), flags=re.M)
         for name in re.findall(r"`(\w+)`", names)
     }
 
-    assert limits == LONGEST
+    assert limits.items() <= LONGEST.items()
     assert documented == LONGEST
+
+
+def test_the_other_limits_are_the_services() -> None:
+    limits = section("Longest values")
+
+    assert f"more than {purchases.MAX_QUANTITY:,} units" in limits
+    assert f"more than {purchases.MAX_KEYS:,} where" in limits
+    assert f"has more than {addresses.LONGEST} characters" in section("Customer")
+    assert f"{form.MAX_FIELDS:,} fields and {form.MAX_VALUE // 1024} KiB" in section("The life of a notification")
+    assert f"{form.MAX_BODY // 1024**2} MiB" in section("The life of a notification")
 
 
 def column_lengths(name: str) -> Iterator[int]:
     """How long the columns are that hold what a plugin returns under this name."""
+    if name == "also_known_as":
+        yield models.OrderName.name.max_length
     column = {"product_id": "vendor_product_id"}.get(name, name)
     for table in models.TABLES:
         field = getattr(table, column, None)

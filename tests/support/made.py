@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from qlmhook.domain import entitlement
 from qlmhook.domain.entitlement import Entitlement
 from qlmhook.domain.events import Customer, Event, EventKind, Item, Standing
-from qlmhook.domain.facts import Fact
-from qlmhook.domain.purchases import Circumstances, Extension, Place
+from qlmhook.domain.facts import Fact, Place
+from qlmhook.domain.holds import Hold
+from qlmhook.domain.purchases import Circumstances, Extension
 from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import Terms
-from qlmhook.errors import Held
 
 TERMS = Terms(product_id=1, major_version=1, minor_version=0)
 KEYS = replace(TERMS, one_key=False)
@@ -44,6 +44,7 @@ def line(
     options: Sequence[str] = (),
     undone: int | None = None,
     problem: str = "",
+    group: str = "",
 ) -> Item:
     """A line of an order; `ends` is a day, `undone` how many units an event takes back."""
     return Item(
@@ -51,6 +52,7 @@ def line(
         product_id=product,
         quantity=quantity,
         subscription_ref=ref,
+        group_ref=group,
         expires_at=None if ends is None else day(ends),
         lifetime=lifetime,
         options=tuple(options),
@@ -77,18 +79,24 @@ def told(
     dismissed: bool = False,
     reason: str = "",
     detail: str = "",
+    names: Sequence[str] = (),
+    case: str = "",
+    customer_ref: str = "",
 ) -> Fact:
     """A fact that the vendor told and we learned on one day, about a purchase that was placed then, too."""
     arrival = next(_arrivals)
     event = Event(
         kind=kind,
         order_ref=order,
+        also_known_as=tuple(names),
         at=day(on),
         placed_at=day(on if placed is None else placed),
         paid_at=None if paid is None else day(paid),
         sequence=sequence,
         test=test,
         customer=customer,
+        customer_ref=customer_ref,
+        case_ref=case,
         items=tuple(items if items is not None else [item] if item else []),
         standing=standing,
         reason=reason,
@@ -100,6 +108,7 @@ def told(
         arrival=arrival,
         told_by=arrival if told_by is None else told_by,
         learned_at=day(on if learned is None else learned),
+        place=(order, item.line if item else ""),
         dismissed=dismissed,
     )
 
@@ -139,7 +148,7 @@ def subscription(
 
 
 def circumstances(
-    terms: Terms | Mapping[str, Terms | None] | Callable[[Place, Item], Terms | None] = TERMS,
+    terms: Terms | Mapping[str, Terms | None] | Callable[[Place, Item], Terms | Hold | None] = TERMS,
     *,
     policy: Policy = STRICT,
     fulfilled: Collection[Place] = (),
@@ -148,7 +157,7 @@ def circumstances(
 ) -> Circumstances:
     """What facts are judged by; `terms` those of every product, or of each by its id, or a function."""
 
-    def terms_for(place: Place, item: Item) -> Terms | None:
+    def terms_for(place: Place, item: Item) -> Terms | Hold | None:
         if callable(terms):
             return terms(place, item)
         return terms[item.product_id] if isinstance(terms, Mapping) else terms
@@ -181,5 +190,5 @@ def held(facts: Sequence[Fact], judged_by: Circumstances | None = None) -> list[
     return [_parts(hold) for hold in holds]
 
 
-def _parts(hold: Held) -> tuple[str, str, str, bool]:
-    return str(hold), hold.subject, hold.order_ref, hold.alert
+def _parts(hold: Hold) -> tuple[str, str, str, bool]:
+    return hold.reason, hold.subject, hold.order_ref, hold.alert

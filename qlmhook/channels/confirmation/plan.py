@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from qlmhook.catalog import mappings
+from qlmhook.channels.channel import Channel
 from qlmhook.channels.mail import plan as mail_plan
 from qlmhook.domain.entitlement import Entitlement
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.purchases import Purchase
 from qlmhook.inbox import fact_store
 from qlmhook.licensing.assessment import Matter, assess
+from qlmhook.licensing.outcome import Applied, Concluded, Settled
 from qlmhook.outbox import queue
 from qlmhook.outbox.queue import Kind
 from qlmhook.storage import models
@@ -27,8 +29,27 @@ class Obstacle:
     final: bool = False
 
 
-def plan(vendor: str, order_ref: str, notification_id: int, *, now: datetime) -> None:
-    """Write the order's one confirmation; it goes out when nothing stands in its way."""
+class Confirmations(Channel):
+    """Writes one confirmation for each order whose shop waits for it; it goes out when nothing stands in its way."""
+
+    def settled(self, settled: Settled) -> None:
+        """Confirm the orders that take effect now."""
+        for order_ref in settled.to_confirm & {purchase.order_ref for purchase in settled.taking_effect}:
+            _plan(settled.account.name, order_ref, settled.matter.told_payment(order_ref), settled.now)
+
+    def applied(self, applied: Applied) -> None:
+        """Confirm the orders that a notification says are paid, also those that took effect before."""
+        asked = {order_ref for one in applied.settled for order_ref in one.to_confirm}
+        for order_ref in sorted(asked & applied.paid):
+            _plan(applied.account.name, order_ref, applied.row.id, applied.now)
+
+    def concluded(self, concluded: Concluded) -> None:
+        """What holds an order may be gone."""
+        for order_ref in concluded.names:
+            nudge(concluded.account.name, order_ref, concluded.now)
+
+
+def _plan(vendor: str, order_ref: str, notification_id: int, now: datetime) -> None:
     if not queue.of_orders(Kind.CONFIRMATION, vendor, [order_ref]):
         payload = {"notification": notification_id}
         queue.add(Kind.CONFIRMATION, payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
@@ -45,6 +66,8 @@ def obstacle(account: Account, order_ref: str) -> Obstacle | None:
         return Obstacle(why=f"The order is held: {hold.reason}")
     by_hand = mail_plan.sent_by_hand(account.name, order_ref)
     for matter in assess(account, fact_store.about(account.name, order_refs=[order_ref])):
+        if order_ref in matter.orders:
+            order_ref = matter.name_of(order_ref)
         purchases = {purchase.place: purchase for purchase in matter.entitlement.every} if matter.entitlement else {}
         for line, item in _paid_lines(matter, order_ref).items():
             purchase = purchases.get((order_ref, line))

@@ -1,36 +1,48 @@
-"""Which mails and alerts a change calls for: rows in the outbox, in the change's own transaction."""
+"""Which mails to customers a change calls for."""
 
-import logging
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from qlmhook.catalog import mappings
+from qlmhook.channels.alert.plan import Alerts
+from qlmhook.channels.channel import Channel
 from qlmhook.channels.mail.rendering import one_line
+from qlmhook.channels.mail.today import terms_of_today
 from qlmhook.domain.addresses import address_key
 from qlmhook.domain.entitlement import Entitlement, Grant
 from qlmhook.errors import NotFound, QlmhookError
 from qlmhook.licensing import audit, keys
+from qlmhook.licensing.outcome import Settled
 from qlmhook.outbox import queue
 from qlmhook.outbox.queue import Kind
 from qlmhook.storage import models
 
-logger = logging.getLogger(__name__)
-
-
 DEFAULT_TEMPLATE = "Customer.NewOrder"
 
-LONGEST_ALERT = 250
-"""Characters of an alert's subject."""
 
+class Mailing(Channel):
+    """Writes mails to customers, each license once for each order that pays for it."""
 
-class Mailing:
-    """Writes mails to customers and alerts to the operator; without an operator's address alerts are logged."""
+    def __init__(self, *, alerts: Alerts) -> None:
+        self._alerts = alerts
 
-    def __init__(self, *, operator: str) -> None:
-        self._operator = operator
+    def settled(self, settled: Settled) -> None:
+        """Mail what may be used, and let mails that wait go to the address that counts now."""
+        entitlement = settled.matter.entitlement
+        if entitlement is None:
+            return
+        self.redirect(settled.current, now=settled.now)
+        waits = any(fact.event.customer_ref for fact in settled.matter.facts)
+        self.announce(entitlement, settled.usable, waits_for_customer=waits, now=settled.now)
 
-    def announce(self, entitlement: Entitlement, licenses: Iterable[models.License], *, now: datetime) -> None:
+    def announce(
+        self,
+        entitlement: Entitlement,
+        licenses: Iterable[models.License],
+        *,
+        waits_for_customer: bool = False,
+        now: datetime,
+    ) -> None:
         """Mail licenses to the customer, each once for the newest order that it stands for.
 
         A mail of the same order and template that is still waiting takes them up, so that one mail lists all.
@@ -46,7 +58,7 @@ class Mailing:
                 if template and _needs_mail(license, entries.get(license.id)):
                     by_template.setdefault(template, []).append(license)
             for template, new in by_template.items():
-                self._write(order_ref, template, new, entries, now)
+                self._write(order_ref, template, new, entries, now, waits_for_customer=waits_for_customer)
 
     def _write(
         self,
@@ -55,10 +67,13 @@ class Mailing:
         licenses: list[models.License],
         entries: dict[int, models.MailedLicense],
         now: datetime,
+        *,
+        waits_for_customer: bool,
     ) -> None:
         vendor, customer = licenses[0].vendor, licenses[0].customer
         if customer is None:
-            self._tell_of_missing_address(order_ref, now)
+            if not waits_for_customer:
+                self._tell_of_missing_address(order_ref, now)
             return
         row = _waiting_mail(vendor, order_ref, template, customer.email) or queue.add(
             Kind.MAIL,
@@ -106,7 +121,7 @@ class Mailing:
                 row.delete_instance()
 
     def _tell_of_missing_address(self, order_ref: str, now: datetime) -> None:
-        self.alert(
+        self._alerts.tell(
             subject=f"Order {order_ref}: the license is issued, but not mailed",
             text=f"Order {order_ref} came without an e-mail address that can be mailed to. Its license is "
             f"issued: see `qlmhook license list --order {shlex.quote(order_ref)}`.",
@@ -128,30 +143,18 @@ class Mailing:
         address = to or (license.customer.email if license.customer else "")
         if not address_key(address):
             raise NotFound(f"There is no address to mail to: {address!r}. Name one with --to.")
-        terms = mappings.usable_terms(license.vendor, license.vendor_product_id)
+        order_ref = _newest_mailed_order(license)
+        terms = terms_of_today(license, order_ref)
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
         return queue.add(
             Kind.MAIL,
             {"template": template, "license": license.id, "to_customer": not to},
             now=now,
             vendor=license.vendor,
-            order_ref=_newest_mailed_order(license),
+            order_ref=order_ref,
             to=address,
             subject=template,
         )
-
-    def alert(self, *, subject: str, text: str, now: datetime, once: bool = False) -> None:
-        """Tell the operator; with `once` only if the same was not mailed before. Without an address it is logged.
-
-        What a shop or a customer wrote may stand in the subject: it becomes one printable line.
-        """
-        subject = one_line(subject, longest=LONGEST_ALERT)
-        known = models.Outbox.select().where(models.Outbox.kind == Kind.ALERT, models.Outbox.subject == subject)
-        if once and known.exists():
-            return
-        logger.warning("%s. %s", subject, one_line(text))
-        if self._operator:
-            queue.add(Kind.ALERT, {"text": text}, now=now, to=self._operator, subject=subject)
 
 
 def licenses_in(row: models.Outbox) -> list[models.License]:

@@ -1,7 +1,8 @@
 """Version 2: what shops of other habits say.
 
 Facts have references to groups and customers, and the form of their data; orders have other names; a notification
-has what was asked for besides; a fulfilled line has a longer name; confirmations are no longer called `idn`.
+has what was asked for besides; a hold names the subscription that waits; a fulfilled line may have a longer name;
+confirmations are no longer called `idn`.
 """
 
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ LARGE_TYPES: Mapping[str, str] = {"text": "longtext", "blob": "longblob", "datet
 
 
 class Notification(FrozenTable):
+    subscription_ref = peewee.CharField(max_length=64)
     enrichment = peewee.BlobField(null=True)
 
 
@@ -73,6 +75,18 @@ class OrderName(FrozenTable):
         indexes = ((("vendor", "order_ref", "name"), True), (("vendor", "name"), False))
 
 
+class Hold(FrozenTable):
+    notification = peewee.ForeignKeyField(Notification)
+    vendor = peewee.CharField(max_length=64)
+    order_ref = peewee.CharField(max_length=64)
+    subscription_ref = peewee.CharField(max_length=64)
+    subject = peewee.CharField(max_length=190, index=True)
+    reason = peewee.TextField()
+
+    class Meta:
+        indexes = ((("vendor", "order_ref"), False), (("vendor", "subscription_ref"), False))
+
+
 class FulfilledLine(FrozenTable):
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
@@ -96,7 +110,10 @@ def upgrade(database: peewee.Database) -> None:
     reshape(database, Notification)
     reshape(database, Fact, filled={"group_ref": "", "customer_ref": "", "form": 1})
     reshape(database, OrderName)
+    reshape(database, Hold, filled={"subscription_ref": ""})
     reshape(database, FulfilledLine)
+    told = Notification.select(Notification.subscription_ref).where(Hold.notification == Notification._meta.primary_key)
+    Hold.update(subscription_ref=told).where(Hold.subscription_ref == "").execute()
     Outbox.update(kind="confirmation").where(Outbox.kind == "idn").execute()
 
 

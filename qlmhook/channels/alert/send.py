@@ -1,0 +1,22 @@
+"""Mails an alert to the operator."""
+
+from datetime import datetime
+
+from qlmhook.channels.mail.rendering import Rendered
+from qlmhook.channels.mail.send import message_id
+from qlmhook.channels.mail.smtp import Mailer
+from qlmhook.outbox import queue
+from qlmhook.storage import models
+
+
+class AlertMails:
+    """Sends alerts by the same mail server as licenses."""
+
+    def __init__(self, *, mailer: Mailer) -> None:
+        self._mailer = mailer
+
+    def send(self, row: models.Outbox, now: datetime) -> str:
+        """Send an alert; raises DeliveryFailed."""
+        content = Rendered(subject=row.subject, text=queue.payload_of(row)["text"] + "\n", html="")
+        self._mailer.send(content, to=row.to, message_id=message_id(row, self._mailer))
+        return ""

@@ -1,0 +1,53 @@
+"""Tells a shop that an order is fulfilled, as its plugin says it."""
+
+from datetime import datetime
+
+from qlmhook.channels import http
+from qlmhook.channels.alert.plan import Alerts
+from qlmhook.channels.confirmation import plan as confirmation_plan
+from qlmhook.errors import DeliveryFailed
+from qlmhook.inbox import notification_store
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import NotYet
+from qlmhook.storage import models
+from qlmhook.storage.database import Database
+from qlmhook.vendors.accounts import Accounts
+
+
+class ShopConfirmations:
+    """Confirms orders that nothing stands in the way of."""
+
+    def __init__(self, *, database: Database, accounts: Accounts, alerts: Alerts) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._alerts = alerts
+
+    def send(self, row: models.Outbox, now: datetime) -> str:
+        """Confirm an order and return the shop's answer; raises NotYet, DeliveryFailed."""
+        account = self._accounts.named(row.vendor)
+        with self._database.reading():
+            obstacle = confirmation_plan.obstacle(account, row.order_ref)
+            if obstacle is not None and obstacle.final:
+                raise DeliveryFailed(
+                    f"{obstacle.why} The shop is not told that the order is fulfilled: settle it there.", permanent=True
+                )
+            if obstacle is not None:
+                raise NotYet(obstacle.why)
+            notification = notification_store.restore(notification_store.get(queue.payload_of(row)["notification"]))
+        return account.vendor.confirm(notification, http.post_form, now)
+
+    def why_waiting(self, row: models.Outbox, now: datetime) -> str:
+        """Return what a confirmation waits for, or nothing if that has come meanwhile.
+
+        The operator is told of one that has waited for long.
+        """
+        obstacle = confirmation_plan.obstacle(self._accounts.named(row.vendor), row.order_ref)
+        if obstacle is not None and now - row.created_at > confirmation_plan.PATIENCE:
+            self._alerts.tell(
+                subject=f"Order {row.order_ref}: the confirmation waits since {row.created_at:%Y-%m-%d}",
+                text=f"{obstacle.why} Until then the shop is not told that the order is fulfilled: see "
+                f"`qlmhook outbox list --order {row.order_ref}`.",
+                now=now,
+                once=True,
+            )
+        return obstacle.why if obstacle else ""

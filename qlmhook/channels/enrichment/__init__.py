@@ -1,0 +1,1 @@
+"""Asking a shop for what its message only names."""

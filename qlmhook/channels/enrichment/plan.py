@@ -1,0 +1,19 @@
+"""When a shop is to be asked for what its message only names: once for each message."""
+
+from datetime import datetime
+
+from qlmhook.outbox import queue
+from qlmhook.outbox.queue import Kind
+from qlmhook.storage import models
+
+
+def ask(row: models.Notification, *, now: datetime) -> None:
+    """Let the worker ask the shop about a notification, unless that is under way or was done."""
+    waiting = models.Outbox.select().where(
+        models.Outbox.vendor == row.vendor,
+        models.Outbox.order_ref == row.order_ref,
+        models.Outbox.kind == Kind.ENRICHMENT,
+    )
+    if not any(queue.payload_of(other)["notification"] == row.id for other in waiting):
+        about = {"vendor": row.vendor, "order_ref": row.order_ref, "subject": f"notification {row.id}"}
+        queue.add(Kind.ENRICHMENT, {"notification": row.id}, now=now, **about)

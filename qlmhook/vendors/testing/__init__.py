@@ -1,0 +1,22 @@
+"""What the tests of a vendor plugin inherit: the facts that must be true of every vendor.
+
+This package needs pytest, which is only in the extra `test`: `pip install "qlmhook[test]"`. The service itself never
+imports it. docs/plugins.md shows it in use.
+"""
+
+from qlmhook.vendors.testing.agreement import Agreement
+from qlmhook.vendors.testing.answers import Answers
+from qlmhook.vendors.testing.installation import Installation
+from qlmhook.vendors.testing.meaning import Meaning
+from qlmhook.vendors.testing.messages import NOON, Messages, make_notification
+from qlmhook.vendors.testing.proof import Proof
+from qlmhook.vendors.testing.values import LONGEST
+
+__all__ = ["LONGEST", "NOON", "Messages", "VendorContract", "make_notification"]
+
+
+class VendorContract(Installation, Proof, Meaning, Agreement, Answers):
+    """Facts about a vendor: inherit them as `class TestMyShop(VendorContract)` and fill in what is abstract.
+
+    Every check runs on every message that `messages()` returns.
+    """
