@@ -78,9 +78,12 @@ def _make_anew(
     columns = [field.column_name for field in model._meta.sorted_fields]
     values = [f'"{name}"' if name in known else _literal(filled[name]) for name in columns]
     names = ", ".join(f'"{name}"' for name in columns)
+    indexes = [index.sql for index in database.get_indexes(table) if index.sql]
     _run(database, f"INSERT INTO new_{table} ({names}) SELECT {', '.join(values)} FROM {table} ORDER BY id")  # noqa: S608
     _run(database, f"DROP TABLE {table}")
     _run(database, f"ALTER TABLE new_{table} RENAME TO {table}")
+    for index in indexes:
+        _run(database, index)
 
 
 def _add_indexes(database: peewee.Database, model: type[FrozenTable]) -> None:
