@@ -225,7 +225,12 @@ WORDS_OF_A_SHOP = re.compile(r"(?<![^\W_])(?:avangate|2checkout|verifone|idn|ipn
 
 @pytest.mark.parametrize("path", sorted((ROOT / "qlmhook").rglob("*.*")), ids=lambda path: path.name)
 def test_the_core_has_no_word_of_a_shop(path: Path) -> None:
-    """Neither in names nor in texts: what 2Checkout calls something stands in its plugin."""
+    """Neither in names nor in texts: what 2Checkout calls something stands in its plugin.
+
+    A step from an earlier release may have to know what that one called something.
+    """
+    if path.parent.name == "migrations":
+        return
     text = path.read_text(encoding="utf-8") if path.suffix != ".pyc" else ""
 
     assert WORDS_OF_A_SHOP.findall(f"{path.stem} {text}") == []

@@ -395,7 +395,7 @@ def test_every_mail_variable_has_its_row(shop: Shop, issued: models.License) -> 
 
 
 def test_every_built_in_template_has_its_row() -> None:
-    built_in = {Path(file.name).stem for file in files("qlmhook").joinpath("templates").iterdir()}
+    built_in = {Path(file.name).stem for file in files("qlmhook.channels.mail").joinpath("templates").iterdir()}
 
     assert set(first_names("mail-templates.md", "Built-in templates")) == built_in
 
@@ -454,13 +454,19 @@ def tags(heading: str) -> set[str]:
 
 
 def test_every_field_of_an_ipn_that_is_read_is_told() -> None:
-    read = set(ipn.IpnSchema().fields) | {"IPN_PRODUCT_OPTIONS", "IPN_TOTALGENERAL", "CURRENCY"}
+    read = (
+        set(ipn.IpnSchema().fields)
+        | set(ipn.CUSTOMER_FIELDS.values())
+        | {"IPN_PRODUCT_OPTIONS", "IPN_TOTALGENERAL", "CURRENCY"}
+    )
 
     assert tags("What qlmhook reads") == read
 
 
 def test_every_field_of_an_lcn_that_is_read_is_told() -> None:
-    assert tags("8. LCN: changes of subscriptions") == set(lcn.LcnSchema().fields)
+    of_customer = {*lcn.CUSTOMER_FIELDS.values(), *lcn.OTHER_SPELLINGS.values()}
+
+    assert tags("8. LCN: changes of subscriptions") == set(lcn.LcnSchema().fields) | of_customer
 
 
 def test_the_tags_to_tick_are_all_that_is_read() -> None:
