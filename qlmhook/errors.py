@@ -17,19 +17,8 @@ class NotFound(QlmhookError):
     """Something that a command names does not exist."""
 
 
-class Held(QlmhookError):
-    """A paid line cannot be turned into a license until a person mends the cause.
-
-    `subject` names that cause, so that the operator is alerted once per cause, such as a product. Without
-    `alert` nobody has to do anything: what is waited for comes by itself. `order_ref` is set where the order is known.
-    """
-
-    order_ref = ""
-
-    def __init__(self, reason: str, *, subject: str, alert: bool = True) -> None:
-        super().__init__(reason)
-        self.subject = subject
-        self.alert = alert
+class KeyNotMade(QlmhookError):
+    """A key maker made no key; the text says what to do, and the order is held with it."""
 
 
 class DeliveryFailed(QlmhookError):

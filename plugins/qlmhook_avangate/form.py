@@ -12,7 +12,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from qlmhook.vendors import MalformedNotification
+from qlmhook.vendors import Customer, MalformedNotification
 
 _ARRAY = re.compile(r"(?P<name>[^\[\]]+)\[(?P<index>[0-9]{0,4})\]")
 _OFFSET = re.compile(r"(?:GMT|UTC)(?:(?P<sign>[+-])(?P<hours>[0-9]{1,2})(?::?(?P<minutes>[0-5][0-9]))?)?")
@@ -124,6 +124,19 @@ class Offset(fields.Field[tzinfo | None]):
         if offset > timedelta(hours=14):
             raise ValidationError(f"{value!r} is further from GMT than any place")
         return timezone(-offset if match["sign"] == "-" else offset)
+
+
+def customer_of(form: Form, *names: Mapping[str, str]) -> Customer:
+    """Return who bought, each part from the first field that says it.
+
+    Raises MalformedNotification for a part that is given as an array.
+    """
+    parts: dict[str, str] = {}
+    for part, field in (pair for spelling in names for pair in spelling.items()):
+        if field in form.arrays:
+            raise MalformedNotification(f"{field}: Not a valid string.")
+        parts[part] = parts.get(part) or form.scalars.get(field, "")
+    return Customer(**{**parts, "email": parts["email"].strip()})
 
 
 def explain(messages: Any, *, settings_page: str) -> str:

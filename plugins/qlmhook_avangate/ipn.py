@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from qlmhook.vendors import Customer, Event, EventKind, Item, MalformedNotification, Message
-from qlmhook_avangate.form import Form, Offset, WallTime, explain, is_forever, to_utc, wall_time
+from qlmhook.vendors import Event, EventKind, Item, MalformedNotification, Message
+from qlmhook_avangate.form import Form, Offset, WallTime, customer_of, explain, is_forever, to_utc, wall_time
 
 # Source: 2Checkout, "IPN triggers"; the set is open, so an unknown status is acknowledged and nothing is done.
 # AUTHRECEIVED is before 2Checkout's approval, PAYMENT_AUTHORIZED after it. For products with "Fulfillment made
@@ -47,6 +48,7 @@ NO_CHARGEBACK = frozenset({"", "NONE"})
 # What REFUND_TYPE carries is not documented; whatever does not say that all was refunded is taken for a part.
 TOTAL_REFUNDS = frozenset({"TOTAL", "FULL"})
 
+_MONEY = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?")
 _QUANTITY = re.compile(r"[1-9][0-9]{0,8}")
 _REFUNDED_QUANTITY = re.compile(r"-?(?P<units>[1-9][0-9]{0,8})")
 
@@ -57,6 +59,22 @@ LICENSE_ARRAYS = ("IPN_LICENSE_PROD", "IPN_LICENSE_REF", "IPN_LICENSE_EXP", "IPN
 
 _STAMP = "{input!r} is no date of the form 20260131120000"
 _NUMBER = "{input!r} is no number of up to 20 digits"
+
+
+CUSTOMER_FIELDS: Mapping[str, str] = {
+    "email": "CUSTOMEREMAIL",
+    "first_name": "FIRSTNAME",
+    "last_name": "LASTNAME",
+    "company": "COMPANY",
+    "phone": "PHONE",
+    "fax": "FAX",
+    "address1": "ADDRESS1",
+    "address2": "ADDRESS2",
+    "city": "CITY",
+    "state": "STATE",
+    "zip": "ZIPCODE",
+    "country": "COUNTRY",
+}
 
 
 class _Elements(fields.List[str]):
@@ -97,19 +115,8 @@ class IpnSchema(Schema):
     CHARGEBACK_RESOLUTION = fields.String(load_default="")
     REFUND_TYPE = fields.String(load_default="")
     IPN_TOTALGENERAL = fields.String(load_default="")
+    CURRENCY = fields.String(load_default="")
     VENDOR_CODE = fields.String(load_default="", validate=validate.Length(max=64))
-    CUSTOMEREMAIL = fields.String(load_default="")
-    FIRSTNAME = fields.String(load_default="")
-    LASTNAME = fields.String(load_default="")
-    COMPANY = fields.String(load_default="")
-    PHONE = fields.String(load_default="")
-    FAX = fields.String(load_default="")
-    ADDRESS1 = fields.String(load_default="")
-    ADDRESS2 = fields.String(load_default="")
-    CITY = fields.String(load_default="")
-    STATE = fields.String(load_default="")
-    ZIPCODE = fields.String(load_default="")
-    COUNTRY = fields.String(load_default="")
 
 
 _SCHEMA = IpnSchema()
@@ -223,7 +230,7 @@ def _event(kind: EventKind, reason: str, data: Mapping[str, Any], form: Form, ac
         paid_at=_paid_at(data, zone, placed_at, at),
         sequence=_sequence(data["MESSAGE_ID"]),
         test=data["TEST_ORDER"] == "1",
-        customer=_customer(data),
+        customer=customer_of(form, CUSTOMER_FIELDS),
         items=_items(data, form, zone),
         reason=reason,
         detail=" ".join([data["IPN_TOTALGENERAL"], *data["IPN_TOTAL"]]) if kind is EventKind.REFUNDED else "",
@@ -250,23 +257,6 @@ def _message_date(text: str) -> datetime:
         return datetime.strptime(text, "%Y%m%d%H%M%S")  # noqa: DTZ007 (the zone is added by to_utc)
     except ValueError:
         raise MalformedNotification(f"IPN_DATE is {text}, which is no date.") from None
-
-
-def _customer(data: Mapping[str, Any]) -> Customer:
-    return Customer(
-        email=data["CUSTOMEREMAIL"].strip(),
-        first_name=data["FIRSTNAME"],
-        last_name=data["LASTNAME"],
-        company=data["COMPANY"],
-        phone=data["PHONE"],
-        fax=data["FAX"],
-        address1=data["ADDRESS1"],
-        address2=data["ADDRESS2"],
-        city=data["CITY"],
-        state=data["STATE"],
-        zip=data["ZIPCODE"],
-        country=data["COUNTRY"],
-    )
 
 
 def _items(data: Mapping[str, Any], form: Form, zone: tzinfo) -> tuple[Item, ...]:
@@ -316,8 +306,17 @@ def _item(data: Mapping[str, Any], zone: tzinfo, *, index: int, line: str, licen
         subscription_ref=subscription_ref,
         expires_at=None if expires_at is None or lifetime else to_utc(expires_at, zone),
         lifetime=lifetime,
+        **_amount(data, index),
         problem=" ".join(problems),
     )
+
+
+def _amount(data: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """Return what was paid for a line, where both the amount and its currency are sent: it decides nothing."""
+    amount, currency = _element(data["IPN_TOTAL"], index).strip(), data["CURRENCY"].strip()
+    if not _MONEY.fullmatch(amount) or not re.fullmatch(r"[A-Z]{3}", currency):
+        return {}
+    return {"amount": Decimal(amount), "currency": currency}
 
 
 def _license_index(data: Mapping[str, Any], product_id: str, nth: int, index: int) -> int | None:

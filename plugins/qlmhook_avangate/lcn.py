@@ -12,8 +12,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from qlmhook.vendors import Customer, Event, EventKind, Item, MalformedNotification, Message, Standing
-from qlmhook_avangate.form import Form, Offset, WallTime, explain, is_forever, to_utc
+from qlmhook.vendors import Event, EventKind, Item, MalformedNotification, Message, Standing
+from qlmhook_avangate.form import Form, Offset, WallTime, customer_of, explain, is_forever, to_utc
 
 # Source: 2Checkout, "LCN parameters"; spellings differ, so blanks and underscores do not count. The set is
 # open, and what is not listed takes nothing away.
@@ -26,6 +26,22 @@ _SEPARATORS = str.maketrans("", "", " _-")
 
 _LIFETIME = validate.Regexp(r"(|0|1|no|yes)\Z", re.IGNORECASE)
 _FLAG = validate.OneOf(["", "0", "1"])
+
+
+CUSTOMER_FIELDS: Mapping[str, str] = {
+    "email": "EMAIL",
+    "first_name": "FIRST_NAME",
+    "last_name": "LAST_NAME",
+    "company": "COMPANY",
+    "phone": "PHONE",
+    "fax": "FAX",
+    "address1": "ADDRESS",
+    "city": "CITY",
+    "state": "STATE",
+    "zip": "ZIP",
+    "country": "COUNTRY",
+}
+OTHER_SPELLINGS: Mapping[str, str] = {"first_name": "FIRSTNAME", "last_name": "LASTNAME"}
 
 
 class LcnSchema(Schema):
@@ -49,19 +65,6 @@ class LcnSchema(Schema):
     PAUSE_START_DATE = WallTime(load_default=None, day_means=time.min)
     PAUSE_END_DATE = WallTime(load_default=None)
     ORIGINAL_ORDER_REFERENCE = fields.String(load_default="", validate=validate.Regexp(r"[0-9]{0,20}\Z"))
-    FIRST_NAME = fields.String(load_default="")
-    LAST_NAME = fields.String(load_default="")
-    FIRSTNAME = fields.String(load_default="")
-    LASTNAME = fields.String(load_default="")
-    COMPANY = fields.String(load_default="")
-    EMAIL = fields.String(load_default="")
-    PHONE = fields.String(load_default="")
-    FAX = fields.String(load_default="")
-    ADDRESS = fields.String(load_default="")
-    CITY = fields.String(load_default="")
-    STATE = fields.String(load_default="")
-    ZIP = fields.String(load_default="")
-    COUNTRY = fields.String(load_default="")
 
 
 _SCHEMA = LcnSchema()
@@ -91,7 +94,7 @@ def parse(form: Form, zone: tzinfo, received_at: datetime) -> Message:
         at=updated_at,
         placed_at=updated_at,
         test=data["TEST"] == "1",
-        customer=_customer(data),
+        customer=customer_of(form, CUSTOMER_FIELDS, OTHER_SPELLINGS),
         items=(_item(data, zone),),
         standing=_standing(data, status, zone),
     )
@@ -127,20 +130,4 @@ def _standing(data: Mapping[str, Any], status: str, zone: tzinfo) -> Standing:
         paused_until=to_utc(pause_end, zone) if pause_end else None,
         expired=word in EXPIRED or (data["EXPIRED"] == "1" and not grace_days),
         grace_days=grace_days,
-    )
-
-
-def _customer(data: Mapping[str, Any]) -> Customer:
-    return Customer(
-        email=data["EMAIL"].strip(),
-        first_name=data["FIRST_NAME"] or data["FIRSTNAME"],
-        last_name=data["LAST_NAME"] or data["LASTNAME"],
-        company=data["COMPANY"],
-        phone=data["PHONE"],
-        fax=data["FAX"],
-        address1=data["ADDRESS"],
-        city=data["CITY"],
-        state=data["STATE"],
-        zip=data["ZIP"],
-        country=data["COUNTRY"],
     )

@@ -1,10 +1,11 @@
 """Server properties in the database."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from qlmhook.catalog import parser
+from qlmhook.domain import products
 from qlmhook.domain.events import Item
 from qlmhook.domain.terms import Terms
 from qlmhook.errors import NotFound, PropertyError
@@ -17,65 +18,74 @@ def property_value(name: str) -> str | None:
     return None if row is None else row.value
 
 
-def terms_of(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms | None:
-    """Return what to license for a vendor's product: `<instance>_pid_<id>` counts before `pid_<id>`.
+def mapped_terms(vendor: str, product_ids: Sequence[str], options: Iterable[str] = ()) -> Terms | None:
+    """Return what the mapping of a vendor's product says; of several ids the first that has a mapping counts.
 
-    For each option that the customer chose, `pid_<id>_<option>` is laid over it, if there is such a property.
-    None means that the product gets no license. Raises NotFound without a mapping, PropertyError for one that
-    cannot be used.
+    For each id `<instance>_pid_<id>` counts before `pid_<id>`. For each option that the customer chose,
+    `pid_<id>_<option>` is laid over it, if there is such a property: that of the id whose mapping counts, and over
+    it those of the more specific ids. None means that the product gets no license. Raises NotFound without a
+    mapping, PropertyError for one that cannot be used.
     """
-    text = _first_value(f"{vendor}_pid_{product_id}", f"pid_{product_id}")
-    if text is None:
-        raise NotFound(f"There is no property pid_{product_id}.")
-    layers = [_first_value(f"{vendor}_pid_{product_id}_{option}", f"pid_{product_id}_{option}") for option in options]
-    return parser.terms_of([text, *filter(None, layers)], property_value)
+    found = [_first_value(_own_names(vendor, product_id)) for product_id in product_ids]
+    place = next((place for place, text in enumerate(found) if text is not None), None)
+    if place is None:
+        raise NotFound(f"There is no property {' or '.join(f'pid_{product_id}' for product_id in product_ids)}.")
+    texts = [found[place]]
+    for product_id in reversed(product_ids[: place + 1]):
+        texts += [_first_value(_own_names(vendor, f"{product_id}_{option}")) for option in options]
+    return parser.read_terms([text for text in texts if text is not None], property_value)
 
 
-def usable_terms(vendor: str, product_id: str, options: Iterable[str] = ()) -> Terms | None:
-    """Return the terms of a product, or None if it has no mapping that can be used."""
+def usable_terms(vendor: str, item: Item) -> Terms | None:
+    """Return what the mapping of an item's product says, or None if it has none that can be used."""
     try:
-        return terms_of(vendor, product_id, options)
+        return mapped_terms(vendor, products.ids_of(item), item.options)
     except (NotFound, PropertyError):
         return None
 
 
 def asks_for_confirmation(vendor: str, item: Item) -> bool:
     """Tell whether a product's mapping says now that the shop waits for our confirmation."""
-    terms = usable_terms(vendor, item.product_id, item.options)
+    terms = usable_terms(vendor, item)
     return terms is not None and terms.confirm
 
 
 def terms_sold(source: str) -> Terms | None:
     """Return the terms that something was sold by, from their source; raises PropertyError."""
-    return parser.terms_of([source], property_value)
+    return parser.read_terms([source], property_value)
 
 
-def _first_value(*names: str) -> str | None:
+def _own_names(vendor: str, about: str) -> tuple[str, str]:
+    return f"{vendor}_pid_{about}", f"pid_{about}"
+
+
+def _first_value(names: Iterable[str]) -> str | None:
     return next((text for text in map(property_value, names) if text is not None), None)
 
 
-def is_mapped(vendor: str, product_id: str) -> bool:
-    """Tell whether a product has a mapping, usable or not."""
-    return _first_value(f"{vendor}_pid_{product_id}", f"pid_{product_id}") is not None
+def is_mapped(vendor: str, product_ids: Iterable[str]) -> bool:
+    """Tell whether one of a product's ids has a mapping, usable or not."""
+    return any(_first_value(_own_names(vendor, product_id)) is not None for product_id in product_ids)
 
 
-def is_settled(vendor: str, product_id: str) -> bool:
+def is_settled(vendor: str, product_ids: Sequence[str]) -> bool:
     """Tell whether a mapping alone says all that an order of its product needs."""
     try:
-        terms = terms_of(vendor, product_id)
+        terms = mapped_terms(vendor, product_ids)
     except (NotFound, PropertyError):
         return False
     return terms is None or terms.knows_its_end
 
 
-def concerns(names: Collection[str], vendor: str, product_id: str) -> bool:
-    """Tell whether these properties have a part in what is licensed for a product.
+def concerns(names: Collection[str], vendor: str, product_ids: Iterable[str]) -> bool:
+    """Tell whether these properties have a part in what is licensed for a product of these ids.
 
     They are its own, those of its options, or one that is spliced into these.
     """
     changed = {name.strip().lower() for name in names}
-    own = tuple(f"{begin}pid_{product_id}".lower() for begin in ("", f"{vendor}_"))
-    parts = [row for row in every() if row.name in own or row.name.startswith(tuple(f"{name}_" for name in own))]
+    own = {name.lower() for product_id in product_ids for name in _own_names(vendor, product_id)}
+    of_options = tuple(f"{name}_" for name in own)
+    parts = [row for row in every() if row.name in own or row.name.startswith(of_options)]
     return any(row.name in changed or changed & parser.spliced(row.value, property_value) for row in parts)
 
 

@@ -3,14 +3,14 @@
 Source: QLM, GetActivationKeyWithExpiryDate and "How to integrate QLM with 2Checkout, method 2".
 """
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from qlmhook.catalog.arguments import ALIASES, VOCABULARY
+from qlmhook.catalog import lint
+from qlmhook.catalog.arguments import ALIASES, ARGUMENTS, CREDENTIALS
 from qlmhook.domain.terms import Terms
 from qlmhook.errors import PropertyError
 
@@ -18,45 +18,6 @@ IGNORE = "ignore"
 """The value of a `pid_…` property that marks a product which gets no license."""
 
 MAX_SPLICE_DEPTH = 5
-
-CREDENTIALS = frozenset({"is_vendor", "is_user", "is_pwd"})
-"""QLM tolerates these inside a property; here they are dropped, so that no password reaches the database."""
-
-
-REQUIRED = ("is_productid", "is_majorversion", "is_minorversion")
-
-
-_TERMS_FIELDS: Mapping[str, str] = {
-    "is_productid": "product_id",
-    "is_majorversion": "major_version",
-    "is_minorversion": "minor_version",
-    "is_productname": "product_name",
-    "is_licensemodel": "license_model",
-    "is_qlmversion": "engine_version",
-    "is_expduration": "duration_days",
-    "is_expdate": "end_date",
-    "is_features": "features",
-    "is_pp": "product_properties",
-    "is_usemultipleactivationskey": "one_key",
-    "is_numberofactivationsperkey": "activations_per_unit",
-    "is_additionalactivations": "additional_activations",
-    "is_floating": "seats_per_unit",
-    "is_maintenance_plan": "maintenance",
-    "is_maintduration": "maintenance_days",
-    "is_maintdate": "maintenance_date",
-    "is_affiliateid": "affiliate",
-    "is_userdata1": "user_data",
-    "is_computertype": "computer_type",
-    "is_legacykey": "legacy_key",
-    "is_emailtemplate": "order_template",
-    "is_emailtemplate_renew": "renewal_template",
-    "is_send_mail": "send_mail",
-    "is_send_renewal_mail": "send_renewal_mail",
-    "is_emailsubject": "mail_subject",
-    "is_ccemail": "mail_cc",
-    "is_bccemail": "mail_bcc",
-    "is_sendresponse": "confirm",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,16 +68,10 @@ def check(name: str, text: str, lookup: Callable[[str], str | None]) -> Checked:
     if is_mapping(name) and text.strip().lower() == IGNORE:
         return Checked(value=IGNORE, arguments={}, effective={})
     arguments = parse_arguments(text)
-    warnings = [
-        f"{dropped} does not belong into a property; it was left out."
-        for dropped in sorted(CREDENTIALS & arguments.keys())
-    ]
+    warnings = lint.warnings_about(arguments)
     arguments = {key: value for key, value in arguments.items() if key not in CREDENTIALS}
     if not arguments:
         raise PropertyError("The value has no arguments; it is written as &is_productid=1&is_majorversion=1&….")
-    for key in sorted(arguments):
-        if key not in VOCABULARY:
-            warnings.append(f"{key} is not known; it is kept and has no effect. {_nearest(key)}".rstrip())
     effective = arguments
     if is_mapping(name):
         effective = {**_mapping_below(name, lookup), **splice(arguments, lookup)}
@@ -127,7 +82,7 @@ def check(name: str, text: str, lookup: Callable[[str], str | None]) -> Checked:
     return Checked(value=kept, arguments=arguments, effective=effective, warnings=warnings)
 
 
-def terms_of(texts: Sequence[str], lookup: Callable[[str], str | None]) -> Terms | None:
+def read_terms(texts: Sequence[str], lookup: Callable[[str], str | None]) -> Terms | None:
     """Return what a mapping says, each text laid over those before it.
 
     None when the last one is `ignore`. Raises PropertyError when it cannot be used.
@@ -194,34 +149,31 @@ def spliced(text: str, lookup: Callable[[str], str | None]) -> set[str]:
 
 
 def _terms(arguments: Mapping[str, str], *, stored: bool) -> Terms:
-    missing = [name for name in REQUIRED if not arguments.get(name)]
+    missing = [name for name, argument in ARGUMENTS.items() if argument.required and not arguments.get(name)]
     if missing:
-        raise PropertyError(f"{', '.join(missing)} must be given: {VOCABULARY[missing[0]].meaning}.")
+        raise PropertyError(f"{', '.join(missing)} must be given: {ARGUMENTS[missing[0]].meaning}.")
     values = _convert(arguments, stored=stored)
-    known = {_TERMS_FIELDS[name]: value for name, value in values.items() if name in _TERMS_FIELDS}
-    sender = values.get("is_emailfrom", ("",))
-    if len(sender) > 1:
+    known = {ARGUMENTS[name].term: value for name, value in values.items() if ARGUMENTS[name].term}
+    senders = known.pop("mail_from", ())
+    if len(senders) > 1:
         raise PropertyError("is_emailfrom names more than one address.")
     source = "".join(f"&{name}={quote(value, safe=' :;|+/')}" for name, value in sorted(arguments.items()))
-    terms = Terms(**known, mail_from=sender[0], source=source)
+    terms = Terms(**known, mail_from="".join(senders), source=source)
     if not terms.one_key and terms.additional_activations:
         raise PropertyError("is_additionalactivations needs one key: remove it or is_usemultipleactivationskey=false.")
     return terms
 
 
 def _convert(arguments: Mapping[str, str], *, stored: bool) -> dict[str, Any]:
+    """Return the values of the arguments that are known and not empty."""
     values = {}
     for name, text in arguments.items():
-        argument = VOCABULARY.get(name)
+        argument = ARGUMENTS.get(name)
         if argument is None or text == "":
             continue
+        read = argument.read_stored if stored and argument.read_stored else argument.read
         try:
-            values[name] = argument.read(text, stored=stored)
+            values[name] = read(text)
         except ValueError as error:
             raise PropertyError(f"{name} is {text[:80]!r}; meant is {error}.") from None
     return values
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name, VOCABULARY, n=1)
-    return f"Is {close[0]} meant?" if close else ""

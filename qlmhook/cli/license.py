@@ -10,6 +10,7 @@ from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
 from qlmhook.licensing import licenses
 from qlmhook.reports import listings
+from qlmhook.storage.license_status import STATUSES
 
 
 class Day(click.ParamType):  # type: ignore[type-arg]
@@ -34,7 +35,7 @@ def license_() -> None:
 @click.option("--order", default="", metavar="REF", help="Of this order, the first or a renewal.")
 @click.option("--email", default="", metavar="ADDR", help="Of the customer with this address.")
 @click.option("--subscription", default="", metavar="REF", help="Of this subscription.")
-@click.option("--status", default="", type=click.Choice(["", *listings.STATUSES]), help="With this status.")
+@click.option("--status", default="", type=click.Choice(["", *STATUSES]), help="With this status.")
 @click.option("--search", default="", metavar="TEXT", help="With this in key, order, product or customer.")
 @limited
 @as_json
@@ -114,7 +115,7 @@ def extend(key: str, until: date, why: str) -> None:
 
 
 @license_.command()
-@click.option("--status", default="", type=click.Choice(["", *listings.STATUSES]), help="With this status.")
+@click.option("--status", default="", type=click.Choice(["", *STATUSES]), help="With this status.")
 def export(status: str) -> None:
     """Print all licenses, with their history, as one JSON array."""
     service = open_service()

@@ -7,7 +7,7 @@ from typing import TextIO
 import click
 
 from qlmhook.catalog import mappings, parser
-from qlmhook.catalog.arguments import VOCABULARY
+from qlmhook.catalog.arguments import ARGUMENTS
 from qlmhook.cli.opening import open_service
 from qlmhook.cli.output import as_json, limited, print_rows, progress
 from qlmhook.cli.replaying import apply_held
@@ -28,6 +28,7 @@ def set_(name: str, value: str) -> None:
     service = open_service()
     with service.database.transaction():
         checked = mappings.save(name, value, now=service.clock())
+        _refuse_unknown_maker(service, checked)
     for remark in [*checked.warnings, *_missing_templates(service, checked)]:
         click.echo(f"Warning: {remark}", err=True)
     _explain(name, checked)
@@ -73,6 +74,7 @@ def check() -> None:
         for row in mappings.every():
             try:
                 checked = mappings.recheck(row)
+                _refuse_unknown_maker(service, checked)
             except PropertyError as error:
                 wrong += 1
                 click.echo(f"{row.name}: {error}")
@@ -99,7 +101,7 @@ def import_(file: TextIO) -> None:
     with service.database.transaction(), progress(len(names), "Storing") as step:
         for name in names:
             try:
-                mappings.save(name, entries[name], now=service.clock())
+                _refuse_unknown_maker(service, mappings.save(name, entries[name], now=service.clock()))
             except PropertyError as error:
                 raise PropertyError(f"{name}: {error} Nothing was stored.") from error
             step()
@@ -128,10 +130,14 @@ def _explain(name: str, checked: parser.Checked) -> None:
         return
     click.echo(f"Stored {name}:")
     for argument, text in sorted(checked.effective.items()):
-        if argument in VOCABULARY:
-            click.echo(f"  {argument} = {text}  ({VOCABULARY[argument].meaning})")
+        if argument in ARGUMENTS:
+            click.echo(f"  {argument} = {text}  ({ARGUMENTS[argument].meaning})")
     if "is_emailtemplate" not in checked.effective:
         click.echo("  No mail will be sent: is_emailtemplate is not given.")
+
+
+def _refuse_unknown_maker(service: Service, checked: parser.Checked) -> None:
+    service.key_makers.refuse_unknown(checked.effective.get("is_keymaker", ""))
 
 
 def _missing_templates(service: Service, checked: parser.Checked) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from qlmhook.domain import plans, purchases, restrictions
+from qlmhook.domain import plans, products, purchases, restrictions
 from qlmhook.domain.addresses import address_key
 from qlmhook.domain.events import Customer, EventKind
 from qlmhook.domain.facts import Fact, Place
@@ -275,7 +275,7 @@ def _without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) ->
         reason=f"Product {purchase.item.product_id} is licensed as {purchase.terms.license_model}, but neither the "
         "notification nor its mapping says when it ends. Make the shop send the date, or add is_expduration "
         "to the mapping.",
-        subject=f"product {purchase.item.product_id}",
+        subject=products.hold_subject(purchase.item),
         order_ref=purchase.order_ref,
     )
 

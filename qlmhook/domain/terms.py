@@ -36,6 +36,7 @@ class Terms:
     user_data: str = ""
     computer_type: int = 0
     legacy_key: str = ""
+    key_maker: str = "random"
     order_template: str = ""
     renewal_template: str = ""
     send_mail: bool = True

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from qlmhook.catalog import mappings
-from qlmhook.domain import orders
+from qlmhook.domain import orders, products
 from qlmhook.domain.entitlement import Entitlement, derive
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.facts import Fact, Place
@@ -152,15 +152,17 @@ def _matter_of(license: models.License, places: list[tuple[Matter, set[Place]]])
 
 def _usable_terms(vendor: str, item: Item, sold_by: str | None) -> Terms | Hold | None:
     """Return the terms that a line was sold by, else those of its mapping, or what holds it without usable ones."""
-    subject = f"product {item.product_id}"
+    subject = products.hold_subject(item)
     try:
         if sold_by is not None:
             return mappings.terms_sold(sold_by)
-        return mappings.terms_of(vendor, item.product_id, item.options)
+        return mappings.mapped_terms(vendor, products.ids_of(item), item.options)
     except NotFound:
+        _, *general = products.ids_of(item)
+        more = f", or the more general {' or '.join(f'pid_{product_id}' for product_id in general)}" if general else ""
         return Hold(
             reason=f"Product {item.product_id} ({item.product_name[:80]!r}) has no mapping: "
-            f"set the property pid_{item.product_id}.",
+            f"set the property pid_{item.product_id}{more}.",
             subject=subject,
         )
     except PropertyError as error:

@@ -1,11 +1,6 @@
-"""How an activation key is made, shown and read back.
-
-A key is a letter for the license model, 24 random characters (120 bits) and a check character: 26 characters,
-the base length of QLM's keys. QLM's own encoding is proprietary; these keys only look like it.
-"""
+"""How license keys are shown and read back, and how those of the key maker `random` are recognized."""
 
 import re
-import secrets
 
 from qlmhook.domain.license_models import LICENSE_MODELS
 
@@ -19,16 +14,8 @@ GROUP = 5
 _MISREAD = str.maketrans({"I": "1", "L": "1", "O": "0"})
 
 
-def new_key(license_model: str) -> str:
-    """Return a new key for a license model of LICENSE_MODELS, without dashes."""
-    bits = secrets.randbits(5 * RANDOM_LENGTH)
-    body = "".join(ALPHABET[bits >> 5 * place & 31] for place in range(RANDOM_LENGTH))
-    start = LICENSE_MODELS[license_model] + body
-    return start + check_character(start)
-
-
 def check_character(start: str) -> str:
-    """Return the character that closes a key: ISO 7064's hybrid system, with modulus 33 and 32.
+    """Return the character that closes a key of `random`: ISO 7064's hybrid system, with modulus 33 and 32.
 
     It catches every wrong character and nearly every exchange of neighbours.
     """
@@ -52,7 +39,7 @@ def normalize(text: str) -> str:
 
 
 def is_well_formed(key: str) -> bool:
-    """Tell whether a normalized key can be one: its length, characters, letter and check character."""
+    """Tell whether a normalized key can be one of `random`: its length, characters, letter and check character."""
     return (
         len(key) == LENGTH
         and key[0] in LICENSE_MODELS.values()

@@ -7,18 +7,23 @@ from typing import Any
 
 from qlmhook.domain.entitlement import Entitlement, Grant
 from qlmhook.domain.facts import Place
+from qlmhook.domain.holds import Hold
 from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.errors import NotFound
 from qlmhook.licensing import audit, keys, overrides
 from qlmhook.licensing.assessment import Matter
 from qlmhook.licensing.audit import Cause, Change, Columns
+from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.storage import models
 
 
-def reconcile(matter: Matter, customer: models.Customer | None, cause: Cause) -> list[models.License]:
+def reconcile(
+    matter: Matter, customer: models.Customer | None, makers: KeyMakers, cause: Cause
+) -> list[models.License]:
     """Make a subject's licenses what they should be, and return them; the matter has those that are issued then.
 
-    One that is revoked before it is issued is not issued.
+    One that is revoked before it is issued is not issued. Where no key can be made, the matter has a hold that says
+    why, and none is issued.
     """
     entitlement = matter.entitlement
     assert entitlement is not None
@@ -37,7 +42,7 @@ def reconcile(matter: Matter, customer: models.Customer | None, cause: Cause) ->
     changes += _retire(matter, cause.at)
     _store(changes)
     if new:
-        changes += _issue(matter, entitlement, new, cause)
+        changes += _issue(matter, entitlement, new, makers, cause)
     audit.write(changes, cause)
     current = [matter.licenses[grant.unit] for grant in entitlement.grants if grant.unit in matter.licenses]
     for license in current:
@@ -136,13 +141,17 @@ def _grace_until(end: datetime | None, days: int) -> datetime | None:
 
 
 def _issue(
-    matter: Matter, entitlement: Entitlement, new: Sequence[tuple[Grant, Columns]], cause: Cause
+    matter: Matter, entitlement: Entitlement, new: Sequence[tuple[Grant, Columns]], makers: KeyMakers, cause: Cause
 ) -> list[Change]:
     """Make a license of each grant, and return that they are issued."""
+    made = makers.keys_for(matter.subject.vendor, entitlement, [grant for grant, _ in new], cause.at)
+    if isinstance(made, Hold):
+        matter.holds.append(made)
+        return []
     order_ref, line = _free_place(matter, entitlement.first.place, [grant.unit for grant, _ in new])
     rows = [
         {
-            "key": keys.new_key(grant.license_model),
+            "key": key,
             "vendor": matter.subject.vendor,
             "order_ref": order_ref,
             "line": line,
@@ -152,7 +161,7 @@ def _issue(
             "barred_why": next((bar.why for bar in entitlement.suspended), ""),
             **columns,
         }
-        for grant, columns in new
+        for key, (grant, columns) in zip(made, new, strict=True)
     ]
     for batch in audit.batches(rows):
         models.License.insert_many(batch).execute()

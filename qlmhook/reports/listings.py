@@ -17,8 +17,6 @@ from qlmhook.outbox.queue import Kind
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Accounts
 
-STATUSES = ("active", "expired", "suspended", "revoked")
-
 _CUSTOMER_PARTS = tuple(part.name for part in dataclasses.fields(events.Customer))
 
 Row = dict[str, Any]
@@ -44,7 +42,7 @@ def licenses(
     if subscription:
         query = query.where(table.subscription_ref == subscription)
     if status:
-        query = query.where(_has_status(status, now))
+        query = query.where(table.has_status(status, now))
     if search:
         query = query.where(_mentions(search))
     return [license_row(row, now) for row in query.order_by(table.id).limit(limit)]
@@ -245,23 +243,6 @@ def vendors(accounts: Accounts) -> list[Row]:
 def _by_vendor(table: type[models.Notification] | type[models.License]) -> dict[str, int]:
     counted: Any = table.select(table.vendor, peewee.fn.COUNT(table.id)).group_by(table.vendor).tuples()
     return dict(counted)
-
-
-def _has_status(status: str, now: datetime) -> Any:
-    """The same rules as License.status, for the database."""
-    table = models.License
-    revoked = table.revoked_at.is_null(False)
-    not_suspended = table.suspended_at.is_null() | (table.suspended_at > now) | (table.suspended_until <= now)
-    suspended = (table.suspended_at <= now) & (table.suspended_until.is_null() | (table.suspended_until > now))
-    running = table.expires_at.is_null() | (table.expires_at > now) | (table.grace_until > now)
-    over = (table.expires_at <= now) & (table.grace_until.is_null() | (table.grace_until <= now))
-    usable = table.revoked_at.is_null() & not_suspended
-    return {
-        "revoked": revoked,
-        "suspended": table.revoked_at.is_null() & suspended,
-        "expired": usable & (table.ended_at.is_null(False) | over),
-        "active": usable & table.ended_at.is_null() & running,
-    }[status]
 
 
 def _mentions(text: str) -> Any:

@@ -15,6 +15,7 @@ from qlmhook.inbox import fact_store, notification_store
 from qlmhook.licensing import customers, licenses
 from qlmhook.licensing.assessment import Facts, Matter, assess
 from qlmhook.licensing.audit import Cause
+from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.licensing.outcome import Applied, Concluded, Settled
 from qlmhook.services.reading import read
 from qlmhook.storage import models
@@ -35,8 +36,9 @@ class Application:
     What came of it is told to the channels, each of which writes down what that calls for.
     """
 
-    def __init__(self, channels: Sequence[Channel]) -> None:
+    def __init__(self, channels: Sequence[Channel], makers: KeyMakers) -> None:
         self._channels = channels
+        self._makers = makers
 
     def apply(self, account: Account, row: models.Notification, message: Message, *, now: datetime) -> Applied:
         """Apply a notification, and what is held of the same order or subscription, which it may set free."""
@@ -57,18 +59,16 @@ class Application:
                 events = [fact.event for fact in facts.values()]
                 self._conclude(Applied(account=account, row=other, events=events, news=(), settled=concerned, now=now))
             else:
-                self.reapply(account, other, now=now)
+                said = self._read_again(account, other, now)
+                if said is not None:
+                    self._apply_one(account, other, said, now)
         return applied
 
-    def reapply(self, account: Account, row: models.Notification, *, now: datetime) -> None:
-        """Apply a stored notification once more, as its plugin understands it today."""
-        try:
-            message = read(account.vendor, notification_store.restore(row))
-        except MalformedNotification as error:
-            self.hold(account, row, str(error), now=now)
-            return
-        notification_store.describe(row, message)
-        self._apply_one(account, row, message, now)
+    def apply_again(self, account: Account, row: models.Notification, *, now: datetime) -> None:
+        """Apply a stored notification once more, as its plugin understands it today, and what it sets free."""
+        message = self._read_again(account, row, now)
+        if message is not None:
+            self.apply(account, row, message, now=now)
 
     def hold(self, account: Account, row: models.Notification, reason: str, *, now: datetime) -> None:
         """Keep a notification that cannot be applied, and alert the operator once per reason."""
@@ -76,11 +76,51 @@ class Application:
 
     def settle(self, account: Account, about: Facts, cause: Cause) -> list[Settled]:
         """Bring licenses to what all facts about them say."""
-        every = [_settle_one(account, matter, cause) for matter in assess(account, about)]
+        every = [self._settle_one(account, matter, cause) for matter in assess(account, about)]
         for settled in every:
             for channel in self._channels:
                 channel.settled(settled)
         return every
+
+    def _settle_one(self, account: Account, matter: Matter, cause: Cause) -> Settled:
+        entitled = matter.entitlement
+        if entitled is None:
+            return Settled(account=account, matter=matter, now=cause.at)
+        before = {license.id for license in matter.licenses.values()}
+        current = licenses.reconcile(matter, customers.find(entitled.customer.email), self._makers, cause)
+        new = [purchase for purchase in entitled.purchases if purchase.place not in matter.fulfilled]
+        to_confirm: set[str] = set()
+        if current:
+            to_confirm = {
+                purchase.order_ref
+                for purchase in entitled.purchases
+                if purchase.terms.confirm
+                # a mapping that was given is_sendresponse only afterwards counts too: the shop still waits
+                or (purchase.place in matter.fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
+            }
+            sold = [(purchase.place, purchase.terms) for purchase in new]
+            if entitled.plan is not None and plans.place_of(entitled.plan) not in matter.fulfilled:
+                sold.append((plans.place_of(entitled.plan), entitled.last.terms))
+            licenses.mark_fulfilled(account.name, sold, cause.at)
+        return Settled(
+            account=account,
+            matter=matter,
+            now=cause.at,
+            current=current,
+            renewed=[license for license in current if license.id in before],
+            taking_effect=new,
+            to_confirm=frozenset(to_confirm),
+        )
+
+    def _read_again(self, account: Account, row: models.Notification, now: datetime) -> Message | None:
+        """Return what a stored notification says; one that its plugin does not understand any more is held."""
+        try:
+            message = read(account.vendor, notification_store.restore(row))
+        except MalformedNotification as error:
+            self.hold(account, row, str(error), now=now)
+            return None
+        notification_store.describe(row, message)
+        return message
 
     def _apply_one(self, account: Account, row: models.Notification, message: Message, now: datetime) -> Applied:
         if message.incomplete:
@@ -127,7 +167,7 @@ class Application:
 
     def _wait(self, account: Account, row: models.Notification, message: Message, now: datetime) -> Applied:
         """Hold what only names what happened: the shop is asked, and if that is not enough, a person must look."""
-        asked = bool(row.enrichment)
+        asked = row.enrichment is not None
         reason = (
             f"The shop was asked, and its answer is not enough: {message.incomplete}" if asked else message.incomplete
         )
@@ -177,37 +217,6 @@ class Application:
         )
         for channel in self._channels:
             channel.concluded(concluded)
-
-
-def _settle_one(account: Account, matter: Matter, cause: Cause) -> Settled:
-    entitled = matter.entitlement
-    if entitled is None:
-        return Settled(account=account, matter=matter, now=cause.at)
-    before = {license.id for license in matter.licenses.values()}
-    current = licenses.reconcile(matter, customers.find(entitled.customer.email), cause)
-    new = [purchase for purchase in entitled.purchases if purchase.place not in matter.fulfilled]
-    to_confirm: set[str] = set()
-    if current:
-        to_confirm = {
-            purchase.order_ref
-            for purchase in entitled.purchases
-            if purchase.terms.confirm
-            # a mapping that was given is_sendresponse only afterwards counts too: the shop still waits
-            or (purchase.place in matter.fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
-        }
-        sold = [(purchase.place, purchase.terms) for purchase in new]
-        if entitled.plan is not None and plans.place_of(entitled.plan) not in matter.fulfilled:
-            sold.append((plans.place_of(entitled.plan), entitled.last.terms))
-        licenses.mark_fulfilled(account.name, sold, cause.at)
-    return Settled(
-        account=account,
-        matter=matter,
-        now=cause.at,
-        current=current,
-        renewed=[license for license in current if license.id in before],
-        taking_effect=new,
-        to_confirm=frozenset(to_confirm),
-    )
 
 
 def _by_its_name(event: Event, known: dict[str, str]) -> Event:

@@ -30,5 +30,5 @@ class Enrichment:
             stored = notification_store.get(stored.id)
             notification_store.enrich(stored, answer)
             if not stored.dismissed:
-                self._application.reapply(account, stored, now=now)
+                self._application.apply_again(account, stored, now=now)
         return f"{len(answer)} bytes were told."

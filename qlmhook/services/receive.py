@@ -9,7 +9,7 @@ from functools import cache, partial
 
 from qlmhook.catalog import mappings
 from qlmhook.channels.alert.plan import Alerts
-from qlmhook.domain import orders
+from qlmhook.domain import orders, products
 from qlmhook.domain.events import EventKind, Message
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
@@ -107,7 +107,7 @@ class Intake:
         with self._database.transaction():
             row = notification_store.get(notification_id)
             notification_store.readmit(row)
-            self._application.reapply(self._accounts.named(row.vendor), row, now=self._clock())
+            self._application.apply_again(self._accounts.named(row.vendor), row, now=self._clock())
         return row
 
     @staticmethod
@@ -131,11 +131,10 @@ class Intake:
             """What the shop has still to say, or what cannot be read, no property can mend."""
             kind, _, about = subject.partition(" ")
             if kind == "product":
-                return mappings.is_settled(vendor, about) or (
-                    mappings.is_mapped(vendor, about) and concerns(vendor, about)
-                )
+                ids = products.ids_in(about)
+                return mappings.is_settled(vendor, ids) or (mappings.is_mapped(vendor, ids) and concerns(vendor, ids))
             if kind == "order":  # its quantity, or a line that nobody needs who ignores the product
-                return any(concerns(vendor, product_id) for product_id in _paid_products(vendor, about))
+                return any(concerns(vendor, ids) for ids in _paid_products(vendor, about))
             return subject.startswith(INTERNAL_ERROR)  # a mapping may have led to it
 
         with self._database.reading():
@@ -237,6 +236,7 @@ def _told_of(license: models.License, paid: Fact) -> IssuedLicense:
     )
 
 
-def _paid_products(vendor: str, order_ref: str) -> set[str]:
+def _paid_products(vendor: str, order_ref: str) -> set[tuple[str, ...]]:
+    """Return the ids of each product of an order."""
     facts = fact_store.of_order(vendor, order_ref)
-    return {fact.item.product_id for fact in facts if fact.event.kind is EventKind.PAID and fact.item is not None}
+    return {products.ids_of(fact.item) for fact in facts if fact.event.kind is EventKind.PAID and fact.item is not None}

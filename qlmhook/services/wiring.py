@@ -15,6 +15,8 @@ from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.config import Settings
 from qlmhook.inbox import notification_store
 from qlmhook.inbox.refusals import Refusals
+from qlmhook.licensing import keymakers
+from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.outbox.queue import Kind
 from qlmhook.services.apply import Application
 from qlmhook.services.decide import Decisions
@@ -47,6 +49,7 @@ class Service:
     settings: Settings
     database: Database
     accounts: Accounts
+    key_makers: KeyMakers
     templates: Templates
     mailer: Mailer
     alerts: Alerts
@@ -79,7 +82,8 @@ class Service:
         mailer = Mailer(settings.mail)
         alerts = Alerts(operator=settings.mail.operator)
         mailing = Mailing(alerts=alerts)
-        application = Application([mailing, Confirmations(), alerts])
+        makers = KeyMakers(keymakers.register_key_makers())
+        application = Application([mailing, Confirmations(), alerts], makers)
         confirmations = ShopConfirmations(database=database, accounts=accounts, alerts=alerts)
         mails = LicenseMails(database=database, accounts=accounts, mailer=mailer, templates=templates)
         senders = {
@@ -92,6 +96,7 @@ class Service:
             settings=settings,
             database=database,
             accounts=accounts,
+            key_makers=makers,
             templates=templates,
             mailer=mailer,
             alerts=alerts,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from qlmhook.errors import ConfigurationError
+from qlmhook.storage import license_status
 from qlmhook.storage.database import Database, WriterLock, current_database
 
 SCHEMA_VERSION = 1
@@ -228,25 +229,16 @@ class License(Table):
 
     def status(self, now: datetime) -> str:
         """Return revoked, suspended, expired or active, the first that applies."""
-        if self.revoked_at is not None:
-            return "revoked"
-        if self.is_suspended(now):
-            return "suspended"
-        if self.ended_at is not None:
-            return "expired"
-        if self.expires_at is not None and max(self.expires_at, self.grace_until or self.expires_at) <= now:
-            return "expired"
-        return "active"
+        return license_status.status_of(self, now)
 
     def is_barred(self, now: datetime) -> bool:
         """Tell whether it may not be used until somebody says otherwise; a pause that ends by itself is no bar."""
-        return self.revoked_at is not None or (self.is_suspended(now) and self.suspended_until is None)
+        return license_status.is_barred(self, now)
 
-    def is_suspended(self, now: datetime) -> bool:
-        """Tell whether a suspension has begun and not ended."""
-        if self.suspended_at is None or self.suspended_at > now:
-            return False
-        return self.suspended_until is None or self.suspended_until > now
+    @classmethod
+    def has_status(cls, status: str, now: datetime) -> Any:
+        """Return the condition of a query for the licenses that have a status."""
+        return license_status.has_status(cls, status, now)
 
 
 class FulfilledLine(Table):

@@ -70,7 +70,7 @@ def test_the_mapping_of_one_account_counts_before_that_of_all(shop: Shop) -> Non
         mappings.save("pid_101", f"{PRODUCT}&is_userdata1=all", now=shop.clock())
         mappings.save("second_pid_101", f"{PRODUCT}&is_userdata1=second", now=shop.clock())
 
-        first, second = mappings.terms_of("avangate", "101"), mappings.terms_of("Second", "101")
+        first, second = mappings.mapped_terms("avangate", ["101"]), mappings.mapped_terms("Second", ["101"])
     assert first is not None
     assert second is not None
     assert (first.user_data, second.user_data) == ("all", "second")
@@ -81,12 +81,12 @@ def test_one_account_can_ignore_a_product_that_others_license(shop: Shop) -> Non
         mappings.save("pid_101", PRODUCT, now=shop.clock())
         mappings.save("second_pid_101", "ignore", now=shop.clock())
 
-        assert mappings.terms_of("second", "101") is None
+        assert mappings.mapped_terms("second", ["101"]) is None
 
 
 def test_a_product_without_a_mapping_is_named(shop: Shop) -> None:
     with shop.service.database.reading(), pytest.raises(NotFound, match="no property pid_101"):
-        mappings.terms_of("avangate", "101")
+        mappings.mapped_terms("avangate", ["101"])
 
 
 def test_a_mapping_splices_what_the_database_has_today(shop: Shop) -> None:
@@ -95,7 +95,7 @@ def test_a_mapping_splices_what_the_database_has_today(shop: Shop) -> None:
         mappings.save("pid_101", f"{PRODUCT}&is_args=Common", now=shop.clock())
         mappings.save("common", "is_userdata1=after", now=shop.clock())
 
-        terms = mappings.terms_of("avangate", "101")
+        terms = mappings.mapped_terms("avangate", ["101"])
     assert terms is not None
     assert terms.user_data == "after"
 
@@ -107,4 +107,82 @@ def test_a_mapping_whose_splice_was_removed_cannot_be_used(shop: Shop) -> None:
         mappings.remove("common")
 
         with pytest.raises(PropertyError, match="'common', which does not exist"):
-            mappings.terms_of("avangate", "101")
+            mappings.mapped_terms("avangate", ["101"])
+
+
+def saved(shop: Shop, **properties: str) -> None:
+    """Properties whose value is what `is_userdata1` says, or a whole value."""
+    for name, text in properties.items():
+        value = text if "&" in text or text == "ignore" else f"{PRODUCT}&is_userdata1={text}"
+        mappings.save(name, value, now=shop.clock())
+
+
+def user_data(product_ids: list[str], *options: str) -> str:
+    """What `is_userdata1` of the mapping that counts says."""
+    terms = mappings.mapped_terms("second", product_ids, options)
+    assert terms is not None
+    return terms.user_data
+
+
+@pytest.mark.parametrize(
+    ("names", "counts"),
+    [
+        (["second_pid_price", "pid_price", "second_pid_prod", "pid_prod"], "second_pid_price"),
+        (["pid_price", "second_pid_prod", "pid_prod"], "pid_price"),
+        (["second_pid_prod", "pid_prod", "pid_family"], "second_pid_prod"),
+        (["pid_prod", "second_pid_family", "pid_family"], "pid_prod"),
+        (["second_pid_family", "pid_family"], "second_pid_family"),
+        (["pid_family"], "pid_family"),
+    ],
+)
+def test_of_several_ids_the_most_specific_that_is_mapped_counts(shop: Shop, names: list[str], counts: str) -> None:
+    """And of each id that of the account before that of all."""
+    with shop.service.database.transaction():
+        saved(shop, **{name: name for name in names})
+
+        assert user_data(["price", "prod", "family"]) == counts
+
+
+def test_a_specific_id_can_be_ignored_that_is_licensed_in_general(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        saved(shop, pid_price="ignore", pid_prod="general")
+
+        assert mappings.mapped_terms("second", ["price", "prod"]) is None
+
+
+def test_without_a_mapping_every_id_is_named(shop: Shop) -> None:
+    with shop.service.database.reading(), pytest.raises(NotFound, match="no property pid_price or pid_prod"):
+        mappings.mapped_terms("second", ["price", "prod"])
+
+
+def test_an_option_is_laid_over_by_the_id_whose_mapping_counts(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        saved(shop, pid_prod="plain", pid_prod_pro="pro")
+
+        assert (user_data(["price", "prod"]), user_data(["price", "prod"], "pro")) == ("plain", "pro")
+
+
+def test_an_option_of_a_more_specific_id_is_laid_over_that(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        saved(shop, pid_prod="plain", pid_prod_pro="pro", pid_price_pro="special")
+
+        assert user_data(["price", "prod"], "pro") == "special"
+
+
+def test_an_option_of_a_more_general_id_is_passed_over(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        saved(shop, pid_price="plain", pid_prod="general", pid_prod_pro="pro")
+
+        assert user_data(["price", "prod"], "pro") == "plain"
+
+
+@pytest.mark.parametrize("name", ["pid_price", "second_pid_prod", "pid_prod_pro", "common"])
+def test_a_property_of_any_of_its_ids_concerns_a_product(shop: Shop, name: str) -> None:
+    """One that is spliced into these, too."""
+    with shop.service.database.transaction():
+        mappings.save("common", "is_features=0:1", now=shop.clock())
+        for of_it in ("pid_price", "second_pid_prod", "pid_prod_pro", "pid_other"):
+            mappings.save(of_it, f"{PRODUCT}&is_args=common", now=shop.clock())
+
+        assert mappings.concerns([name], "second", ["price", "prod"])
+        assert not mappings.concerns([name], "second", ["another"])

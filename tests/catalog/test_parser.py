@@ -1,5 +1,6 @@
 """What a server property's value means, with QLM's own spellings of it."""
 
+from dataclasses import fields
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlmhook.catalog import parser
-from qlmhook.catalog.arguments import VOCABULARY
+from qlmhook.catalog.arguments import ARGUMENTS
 from qlmhook.domain.terms import Terms
 from qlmhook.errors import PropertyError
 
@@ -24,7 +25,7 @@ NONE: Others = {}
 
 def terms(text: str, others: Others = NONE) -> Terms:
     """The terms of a mapping that gets a license."""
-    found = parser.terms_of([text], others.get)
+    found = parser.read_terms([text], others.get)
     assert found is not None
     return found
 
@@ -125,6 +126,7 @@ def test_qlms_example_of_a_mapping_means_a_subscription() -> None:
         user_data="",
         computer_type=0,
         legacy_key="",
+        key_maker="random",
         order_template="Customer.NewOrder",
         renewal_template="",
         send_mail=True,
@@ -178,6 +180,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("is_userdata1", "x" * 4000, "user_data", "x" * 4000),
     ("is_computertype", "2", "computer_type", 2),
     ("is_legacykey", "OLD-1234", "legacy_key", "OLD-1234"),
+    ("is_keymaker", "Pool-2", "key_maker", "pool-2"),
     ("is_emailtemplate", "1. New Order", "order_template", "1. New Order"),
     ("is_emailtemplate_renew", "PayPal.RenewSubscription", "renewal_template", "PayPal.RenewSubscription"),
     ("is_send_mail", "no", "send_mail", False),
@@ -225,6 +228,7 @@ BAD = [
     ("is_userdata1", "x" * 4001, "at most 4000"),
     ("is_computertype", "3", "a whole number from 0 to 2"),
     ("is_legacykey", "x" * 256, "at most 255"),
+    ("is_keymaker", "a pool", "a name of letters, digits"),
     ("is_emailtemplate", "../secret", "the name of a template"),
     ("is_emailtemplate_renew", "a/b", "the name of a template"),
     ("is_send_mail", "never", "true or false"),
@@ -246,8 +250,15 @@ def test_a_wrong_value_is_refused_with_what_was_meant(name: str, text: str, mean
 
 def test_the_tables_above_know_the_whole_vocabulary() -> None:
     """is_quantity and is_args become no term of their own."""
-    assert {name for name, _, _ in BAD} == set(VOCABULARY)
-    assert {name for name, _, _, _ in GOOD} == set(VOCABULARY) - {"is_quantity", "is_args"}
+    assert {name for name, _, _ in BAD} == set(ARGUMENTS)
+    assert {name for name, _, _, _ in GOOD} == set(ARGUMENTS) - {"is_quantity", "is_args"}
+
+
+def test_every_term_is_set_by_one_argument() -> None:
+    """`source` is what they all are."""
+    terms = [argument.term for argument in ARGUMENTS.values() if argument.term]
+
+    assert sorted(terms) == sorted({part.name for part in fields(Terms)} - {"source"})
 
 
 @pytest.mark.parametrize("argument", ["is_quantity=5", "is_productname=", "is_expdate=", "is_unheard_of=1"])
@@ -275,7 +286,7 @@ def test_arguments_that_contradict_each_other_are_refused(arguments: str, compla
 
 @pytest.mark.parametrize("text", ["ignore", " Ignore\n", "IGNORE"])
 def test_ignore_means_no_license(text: str) -> None:
-    assert parser.terms_of([text], NONE.get) is None
+    assert parser.read_terms([text], NONE.get) is None
 
 
 def test_is_args_adds_the_arguments_of_another_property_and_explicit_ones_win() -> None:

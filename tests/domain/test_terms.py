@@ -36,6 +36,7 @@ def test_what_a_property_leaves_out() -> None:
         "user_data": "",
         "computer_type": 0,
         "legacy_key": "",
+        "key_maker": "random",
         "order_template": "",
         "renewal_template": "",
         "send_mail": True,

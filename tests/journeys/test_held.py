@@ -243,7 +243,7 @@ class TestOnlyWhatItCanFree:
     def test_an_internal_error_is_tried_again(self, shop: Shop, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         """A mapping may have led to it."""
         with monkeypatch.context() as patched:
-            patched.setattr(mappings, "terms_of", lambda *_: 1 // 0)
+            patched.setattr(mappings, "mapped_terms", lambda *_: 1 // 0)
             assert shop.post(order(20, "301").fields()).status_code == 503
 
         run("property", "set", "pid_301", PLAIN)

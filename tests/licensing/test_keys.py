@@ -1,4 +1,4 @@
-"""How activation keys are made, shown and read back."""
+"""How license keys are shown and read back."""
 
 import random
 import string
@@ -35,25 +35,8 @@ ISSUED = [
 ]
 
 
-@pytest.mark.parametrize(("model", "letter"), MODELS.items())
-def test_a_key_begins_with_the_letter_of_its_model(model: str, letter: str) -> None:
-    key = keys.new_key(model)
-
-    assert key[0] == letter
-    assert keys.is_well_formed(key)
-
-
 def test_there_are_no_other_models() -> None:
     assert dict(LICENSE_MODELS) == MODELS
-
-
-def test_a_key_has_120_random_bits() -> None:
-    """Each of the 24 places between the letter and the check character takes any of 32 characters."""
-    made = [keys.new_key("permanent") for _ in range(2000)]
-
-    assert {len(key) for key in made} == {26}
-    assert [len({key[place] for key in made}) for place in range(1, 25)] == [32] * 24
-    assert len(set(made)) == len(made)
 
 
 @pytest.mark.parametrize("grouped", ISSUED)
@@ -130,6 +113,6 @@ def test_what_a_person_types_is_read_as_keys_are_stored(typed: str, stored: str)
 
 
 def test_a_key_reads_back_as_it_was_shown() -> None:
-    made = [keys.new_key(model) for model in MODELS for _ in range(20)]
+    stored = [keys.normalize(grouped) for grouped in ISSUED]
 
-    assert [keys.normalize(keys.grouped(key).lower()) for key in made] == made
+    assert [keys.normalize(keys.grouped(key).lower()) for key in stored] == stored

@@ -20,7 +20,7 @@ from qlmhook_avangate.vendor import _SettingsSchema as AvangateSchema
 
 from qlmhook import config
 from qlmhook.catalog import parser
-from qlmhook.catalog.arguments import ALIASES, VOCABULARY
+from qlmhook.catalog.arguments import ALIASES, ARGUMENTS
 from qlmhook.channels.mail import variables
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
@@ -31,6 +31,7 @@ from qlmhook.licensing import licenses
 from qlmhook.outbox import queue
 from qlmhook.reports import listings
 from qlmhook.storage import models
+from qlmhook.storage.license_status import STATUSES
 from qlmhook.vendors import accounts, form
 from qlmhook.web import webhook
 from tests.conftest import Configure, Shop
@@ -297,17 +298,17 @@ EXAMPLES = {row[0].strip("`"): row[1].strip("`") for row in table("properties.md
 
 
 def test_every_argument_of_the_vocabulary_has_its_row() -> None:
-    assert list(EXAMPLES) == list(VOCABULARY)
+    assert list(EXAMPLES) == list(ARGUMENTS)
 
 
-@pytest.mark.parametrize("name", VOCABULARY)
+@pytest.mark.parametrize("name", ARGUMENTS)
 def test_the_example_of_an_argument_is_a_value_that_it_takes(name: str) -> None:
     """A property can be set with it, and keeps it as it is shown."""
     nothing: dict[str, str] = {}
     checked = parser.check("common", f"&{name}={EXAMPLES[name]}", nothing.get)
 
     assert (checked.arguments, checked.warnings) == ({name: EXAMPLES[name]}, [])
-    assert VOCABULARY[name].convert(EXAMPLES[name]) not in (None, "", ())
+    assert ARGUMENTS[name].read(EXAMPLES[name]) not in (None, "", ())
 
 
 def test_every_other_spelling_of_an_argument_has_its_row() -> None:
@@ -416,7 +417,7 @@ def test_the_table_of_rules_is_that_of_the_program() -> None:
 
 def test_every_status_has_its_row_in_their_order() -> None:
     """The first that applies stands first."""
-    assert first_names("license-states.md", "Status") == list(reversed(listings.STATUSES))
+    assert first_names("license-states.md", "Status") == list(reversed(STATUSES))
 
 
 def test_every_word_of_2checkout_is_in_the_row_of_its_event() -> None:

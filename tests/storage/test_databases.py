@@ -11,6 +11,7 @@ import pytest
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
 from qlmhook.storage import models
+from qlmhook.storage.license_status import STATUSES
 from tests.conftest import OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.support.engines import engine_of, execute
@@ -65,7 +66,7 @@ def test_every_license_is_listed_in_its_status(shop: Shop) -> None:
     found = [{name: row[name] for name in told} for row in licenses(shop)]
 
     assert found == [{name: row[name] for name in told} for row in LEFT["licenses"]]
-    for status in listings.STATUSES:
+    for status in STATUSES:
         with shop.service.database.reading():
             rows = listings.licenses(now=shop.clock(), status=status)
         assert len(rows) == Counter(row["status"] for row in LEFT["licenses"])[status]

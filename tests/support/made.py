@@ -44,6 +44,7 @@ def line(
     options: Sequence[str] = (),
     undone: int | None = None,
     problem: str = "",
+    group: str = "",
 ) -> Item:
     """A line of an order; `ends` is a day, `undone` how many units an event takes back."""
     return Item(
@@ -51,6 +52,7 @@ def line(
         product_id=product,
         quantity=quantity,
         subscription_ref=ref,
+        group_ref=group,
         expires_at=None if ends is None else day(ends),
         lifetime=lifetime,
         options=tuple(options),
@@ -77,18 +79,24 @@ def told(
     dismissed: bool = False,
     reason: str = "",
     detail: str = "",
+    names: Sequence[str] = (),
+    case: str = "",
+    customer_ref: str = "",
 ) -> Fact:
     """A fact that the vendor told and we learned on one day, about a purchase that was placed then, too."""
     arrival = next(_arrivals)
     event = Event(
         kind=kind,
         order_ref=order,
+        also_known_as=tuple(names),
         at=day(on),
         placed_at=day(on if placed is None else placed),
         paid_at=None if paid is None else day(paid),
         sequence=sequence,
         test=test,
         customer=customer,
+        customer_ref=customer_ref,
+        case_ref=case,
         items=tuple(items if items is not None else [item] if item else []),
         standing=standing,
         reason=reason,

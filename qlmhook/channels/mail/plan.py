@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from qlmhook.catalog import mappings
 from qlmhook.channels.alert.plan import Alerts
 from qlmhook.channels.channel import Channel
 from qlmhook.channels.mail.rendering import one_line
+from qlmhook.channels.mail.today import terms_of_today
 from qlmhook.domain.addresses import address_key
 from qlmhook.domain.entitlement import Entitlement, Grant
 from qlmhook.errors import NotFound, QlmhookError
@@ -143,14 +143,15 @@ class Mailing(Channel):
         address = to or (license.customer.email if license.customer else "")
         if not address_key(address):
             raise NotFound(f"There is no address to mail to: {address!r}. Name one with --to.")
-        terms = mappings.usable_terms(license.vendor, license.vendor_product_id)
+        order_ref = _newest_mailed_order(license)
+        terms = terms_of_today(license, order_ref)
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
         return queue.add(
             Kind.MAIL,
             {"template": template, "license": license.id, "to_customer": not to},
             now=now,
             vendor=license.vendor,
-            order_ref=_newest_mailed_order(license),
+            order_ref=order_ref,
             to=address,
             subject=template,
         )

@@ -2,14 +2,12 @@
 
 from datetime import datetime
 
-from qlmhook.catalog import mappings
 from qlmhook.channels.mail import plan as mail_plan
 from qlmhook.channels.mail import variables
 from qlmhook.channels.mail.rendering import Templates
 from qlmhook.channels.mail.smtp import Mailer
-from qlmhook.domain.terms import Terms
+from qlmhook.channels.mail.today import terms_of_today
 from qlmhook.errors import DeliveryFailed
-from qlmhook.inbox import fact_store
 from qlmhook.outbox import queue
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
@@ -41,7 +39,7 @@ class LicenseMails:
         with self._database.reading():
             zone = self._accounts.named(row.vendor).vendor.timezone
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
-            terms = _mail_terms(licenses[0], row.order_ref)
+            terms = terms_of_today(licenses[0], row.order_ref)
         content = self._templates.render(payload["template"], items, subject=terms.mail_subject if terms else "")
         to = mail_plan.address_of(row, licenses)
         with self._database.transaction():
@@ -60,10 +58,3 @@ class LicenseMails:
 def message_id(row: models.Outbox, mailer: Mailer) -> str:
     """Return the Message-ID of a row's mail, the same whenever it is sent."""
     return f"<qlmhook.{row.id}.{row.created_at:%Y%m%d%H%M%S}@{mailer.message_domain()}>"
-
-
-def _mail_terms(license: models.License, order_ref: str) -> Terms | None:
-    """The mapping of today says from whom and with which copies; a broken one does not keep the mail back."""
-    items = [fact.item for fact in fact_store.of_order(license.vendor, order_ref) if fact.item is not None]
-    options = next((item.options for item in items if item.product_id == license.vendor_product_id), ())
-    return mappings.usable_terms(license.vendor, license.vendor_product_id, options)

@@ -1,0 +1,87 @@
+"""The key makers that are installed, by name, and what they are asked for."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from qlmhook.domain import products
+from qlmhook.domain.entitlement import Entitlement, Grant
+from qlmhook.domain.holds import Hold
+from qlmhook.errors import ConfigurationError, KeyNotMade, PropertyError
+from qlmhook.licensing import keys
+from qlmhook.vendors.keymakers import LONGEST_KEY, KeyMaker, KeyRequest
+
+
+class KeyMakers:
+    """Finds the key maker that a mapping names; raises ConfigurationError for two of one name."""
+
+    def __init__(self, classes: Iterable[type[KeyMaker]]) -> None:
+        self._makers: dict[str, KeyMaker] = {}
+        for maker_class in classes:
+            if maker_class.name in self._makers:
+                raise ConfigurationError(f"Two plugins register a key maker named {maker_class.name!r}.")
+            self._makers[maker_class.name] = maker_class()
+
+    def refuse_unknown(self, name: str) -> None:
+        """Raise PropertyError unless there is a key maker of this name, or none is named."""
+        if name and name.lower() not in self._makers:
+            raise PropertyError(f"is_keymaker is {name!r}; meant is one of those that are installed: {self._names}.")
+
+    def keys_for(
+        self, vendor: str, entitlement: Entitlement, grants: Iterable[Grant], now: datetime
+    ) -> list[str] | Hold:
+        """Return a new key for each grant, or what holds them where one cannot be made."""
+        made = []
+        for grant in grants:
+            try:
+                made.append(self._make(grant.terms.key_maker, _request(vendor, entitlement, grant, now)))
+            except KeyNotMade as error:
+                item = grant.purchase.item
+                return Hold(
+                    reason=f"Product {item.product_id} gets no key: {error}",
+                    subject=products.hold_subject(item),
+                    order_ref=grant.purchase.order_ref,
+                )
+        return made
+
+    def _make(self, name: str, request: KeyRequest) -> str:
+        if name not in self._makers:
+            raise KeyNotMade(
+                f"the key maker {name!r} of its mapping is not installed (installed: {self._names}). Install the "
+                "plugin that brings it, or name another one with is_keymaker."
+            )
+        key = self._makers[name].make(request)
+        if not (key.isascii() and 0 < len(key) <= LONGEST_KEY and key == keys.normalize(key)):
+            raise KeyNotMade(
+                f"the key maker {name!r} made one that cannot be typed. A key has up to {LONGEST_KEY} capital letters "
+                "and digits, behind the first without I, L and O."
+            )
+        return key
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(sorted(self._makers))
+
+
+def _request(vendor: str, entitlement: Entitlement, grant: Grant, now: datetime) -> KeyRequest:
+    purchase, terms = grant.purchase, grant.terms
+    return KeyRequest(
+        license_model=grant.license_model,
+        product_id=terms.product_id,
+        major_version=terms.major_version,
+        minor_version=terms.minor_version,
+        product_name=terms.product_name or purchase.item.product_name,
+        features=terms.features,
+        product_properties=terms.product_properties,
+        quantity=purchase.quantity,
+        activations=grant.activations,
+        floating_seats=grant.floating_seats,
+        issued_at=now,
+        expires_at=grant.expires_at,
+        maintenance_until=grant.maintenance_until,
+        customer=entitlement.customer,
+        vendor=vendor,
+        order_ref=purchase.order_ref,
+        line=purchase.line,
+        unit=grant.unit,
+        test=entitlement.first.test,
+    )

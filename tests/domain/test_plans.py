@@ -1,0 +1,92 @@
+"""What a subscription is of, where the vendor changes that without an order."""
+
+from dataclasses import replace
+
+from qlmhook.domain import plans
+from qlmhook.domain.events import Item, Standing
+from qlmhook.domain.facts import Fact, Place
+from qlmhook.domain.holds import Hold
+from qlmhook.domain.terms import Terms
+from tests.support.made import KEYS, TERMS, circumstances, derived, held, line, paid, subscription
+
+OTHER = replace(TERMS, product_id=2, source="other")
+FIRST = paid(line(quantity=3, ref="S", ends=30))
+JUDGED = circumstances({"101": TERMS, "202": OTHER}, fulfilled=[("1", "101#1")])
+
+
+def change(*, quantity: int = 3, product: str = "101", on: float = 5) -> Fact:
+    """The vendor says what the subscription is of from now on."""
+    told = subscription(on=on, ends=30, standing=Standing(replaces=True))
+    item = line("S", product=product, quantity=quantity, ref="S", ends=30)
+    return replace(told, item=item, event=replace(told.event, items=(item,)))
+
+
+def quantities(*facts: Fact) -> list[int]:
+    return [purchase.quantity for purchase in derived(facts, JUDGED).every]
+
+
+def test_more_units_are_bought_by_a_word() -> None:
+    assert quantities(FIRST, change(quantity=5)) == [5]
+
+
+def test_fewer_units_are_left_by_a_word() -> None:
+    assert quantities(FIRST, change(quantity=1)) == [1]
+
+
+def test_the_last_word_counts() -> None:
+    assert quantities(FIRST, change(quantity=7, on=6), change(quantity=5)) == [7]
+
+
+def test_a_purchase_that_was_paid_later_says_its_own() -> None:
+    renewal = paid(line(quantity=2, ref="S", ends=60), order="2", on=30)
+
+    assert quantities(FIRST, change(quantity=7), renewal) == [7, 2]
+
+
+def test_another_product_has_its_own_terms() -> None:
+    entitlement = derived([FIRST, change(product="202")], JUDGED)
+
+    assert [grant.terms for grant in entitlement.grants] == [OTHER]
+    assert entitlement.first.item.product_id == "202"
+
+
+def test_a_renewal_of_the_new_product_is_no_upgrade() -> None:
+    renewal = paid(line(product="202", quantity=3, ref="S", ends=60), order="2", on=30)
+    again = replace(OTHER, source="today")
+    judged = circumstances({"101": TERMS, "202": again}, fulfilled=[("1", "101#1")])
+
+    entitlement = derived([FIRST, change(product="202"), renewal], judged)
+
+    assert entitlement.last.terms == again
+
+
+def test_a_product_without_a_mapping_is_held_and_changes_nothing() -> None:
+    def terms(place: Place, item: Item) -> Terms | Hold:
+        return TERMS if item.product_id == "101" else Hold(reason="no mapping", subject="product 202")
+
+    judged = circumstances(terms, fulfilled=[("1", "101#1")])
+
+    assert held([FIRST, change(product="202")], judged) == [("no mapping", "product 202", "", True)]
+
+
+def test_a_product_that_gets_no_license_changes_nothing() -> None:
+    judged = circumstances({"101": TERMS, "202": None}, fulfilled=[("1", "101#1")])
+
+    assert [grant.terms for grant in derived([FIRST, change(product="202")], judged).grants] == [TERMS]
+
+
+def test_keys_that_are_one_too_many_are_revoked() -> None:
+    judged = circumstances(KEYS, fulfilled=[("1", "101#1")])
+
+    grants = derived([FIRST, change(quantity=2)], judged).grants
+
+    assert [bool(grant.revoked) for grant in grants] == [False, False, True]
+    assert grants[2].revoked[0].why == "The subscription has fewer units since then."
+
+
+def test_a_word_without_a_product_is_about_the_quantity_alone() -> None:
+    assert quantities(FIRST, change(quantity=4, product="")) == [4]
+
+
+def test_terms_of_a_plan_have_a_place_of_their_own() -> None:
+    assert plans.place_of(change(product="202")) == ("S", "plan 202")

@@ -1,0 +1,234 @@
+"""Who makes the keys: what a mapping chooses, from the property to the license."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from click.testing import CliRunner, Result
+
+from qlmhook.catalog import mappings
+from qlmhook.cli import commands
+from qlmhook.config import CONFIG_VARIABLE
+from qlmhook.domain.events import EventKind, Item
+from qlmhook.errors import ConfigurationError, KeyNotMade
+from qlmhook.licensing import keymakers
+from qlmhook.licensing.keymakers.random import RandomKeyMaker
+from qlmhook.licensing.keymakers.registry import KeyMakers
+from qlmhook.reports import listings
+from qlmhook.vendors.keymakers import KeyMaker, KeyRequest
+from tests.conftest import MAPPING, OpenPlainShop, PlainShop
+from tests.support.made import ANN, day
+from tests.support.shop import event
+
+POOLED = (
+    f"{MAPPING}&is_keymaker=pool&is_productname=Alpha&is_features=0:3&is_expduration=30&is_numberofactivationsperkey=2"
+)
+SOLD = Item(line="1", product_id="101", quantity=3)
+
+
+class Pool(KeyMaker):
+    """Hands out the keys that a test puts in, and remembers what it was asked for."""
+
+    name = "pool"
+    left: ClassVar[list[str]] = []
+    asked: ClassVar[list[KeyRequest]] = []
+
+    def make(self, request: KeyRequest) -> str:
+        self.asked.append(request)
+        if not self.left:
+            raise KeyNotMade("the pool is empty. Fill it.")
+        return self.left.pop(0)
+
+
+Brought = Callable[..., None]
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """What is asked here does not depend on the engine."""
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def brought(monkeypatch: pytest.MonkeyPatch) -> Brought:
+    """Let these be installed beside the built-in key maker, from the next service on."""
+    monkeypatch.setattr(Pool, "left", [])
+    monkeypatch.setattr(Pool, "asked", [])
+    return lambda *makers: monkeypatch.setattr(keymakers, "register_key_makers", lambda: [RandomKeyMaker, *makers])
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command with the shop's configuration."""
+    monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path / "qlmhook.toml"))
+    return lambda *arguments: CliRunner().invoke(commands, arguments)
+
+
+def shown(shop: PlainShop, kind: str = "license") -> list[str]:
+    """The keys of the licenses, or why notifications are held."""
+    with shop.service.database.reading():
+        if kind == "license":
+            return [row["key"] for row in listings.licenses(now=shop.clock())]
+        return [row["reason"] for row in listings.notifications(state="held")]
+
+
+def buy(shop: PlainShop, item: Item = SOLD) -> None:
+    assert shop.tell(event(EventKind.PAID, item)).status_code == 200
+
+
+def replay(shop: PlainShop) -> None:
+    shop.service.intake.replay(1)
+
+
+def test_a_mapping_that_names_none_gets_its_keys_from_random(plain_shop: PlainShop) -> None:
+    plain_shop.map("101")
+
+    buy(plain_shop)
+
+    assert [len(key) for key in shown(plain_shop)] == [30]
+
+
+def test_a_mapping_chooses_the_key_maker(open_plain_shop: OpenPlainShop, brought: Brought) -> None:
+    brought(Pool)
+    shop = open_plain_shop()
+    Pool.left[:] = ["P123456789"]
+    shop.map("101", POOLED)
+
+    buy(shop)
+
+    assert shown(shop) == ["P1234-56789"]
+
+
+def test_a_key_maker_is_told_what_the_key_is_for(open_plain_shop: OpenPlainShop, brought: Brought) -> None:
+    brought(Pool)
+    shop = open_plain_shop()
+    Pool.left[:] = ["P1"]
+    shop.map("101", POOLED)
+
+    buy(shop)
+
+    assert Pool.asked == [
+        KeyRequest(
+            license_model="subscription",
+            product_id=1,
+            major_version=1,
+            minor_version=0,
+            product_name="Alpha",
+            features="0:3",
+            quantity=3,
+            activations=6,
+            issued_at=day(0),
+            expires_at=(day(30) + timedelta(hours=11, minutes=59, seconds=59)),
+            customer=ANN,
+            vendor="plain",
+            order_ref="1",
+            line="1",
+        )
+    ]
+
+
+def test_without_a_key_the_order_is_held_until_there_is_one(open_plain_shop: OpenPlainShop, brought: Brought) -> None:
+    brought(Pool)
+    shop = open_plain_shop()
+    shop.map("101", POOLED)
+    buy(shop)
+    assert shown(shop, "held") == ["Product 101 gets no key: the pool is empty. Fill it."]
+
+    Pool.left[:] = ["P1"]
+    replay(shop)
+
+    assert (shown(shop), shown(shop, "held")) == (["P1"], [])
+
+
+def test_of_several_keys_none_is_kept_when_one_is_missing(open_plain_shop: OpenPlainShop, brought: Brought) -> None:
+    brought(Pool)
+    shop = open_plain_shop()
+    Pool.left[:] = ["P1", "P2"]
+    shop.map("101", f"{POOLED}&is_usemultipleactivationskey=false")
+
+    buy(shop)
+
+    assert shown(shop) == []
+
+
+@pytest.mark.parametrize("key", ["", "P-1", "p1", "PO1", "P" * 65, "P\u00c9"])
+def test_a_key_that_nobody_can_type_back_is_refused(open_plain_shop: OpenPlainShop, brought: Brought, key: str) -> None:
+    brought(Pool)
+    shop = open_plain_shop()
+    Pool.left[:] = [key]
+    shop.map("101", POOLED)
+
+    buy(shop)
+
+    assert shown(shop, "held") == [
+        "Product 101 gets no key: the key maker 'pool' made one that cannot be typed. A key has up to 64 capital "
+        "letters and digits, behind the first without I, L and O."
+    ]
+
+
+def test_an_order_is_held_whose_key_maker_is_gone(plain_shop: PlainShop) -> None:
+    plain_shop.map("101", POOLED)
+
+    buy(plain_shop)
+
+    assert shown(plain_shop, "held") == [
+        "Product 101 gets no key: the key maker 'pool' of its mapping is not installed (installed: random). "
+        "Install the plugin that brings it, or name another one with is_keymaker."
+    ]
+
+
+def test_another_key_maker_in_the_mapping_frees_it(plain_shop: PlainShop) -> None:
+    plain_shop.map("101", POOLED)
+    buy(plain_shop)
+
+    with plain_shop.service.database.transaction():
+        mappings.save("pid_101", MAPPING, now=plain_shop.clock())
+    for notification_id in plain_shop.service.intake.freed_by(["pid_101"]):
+        plain_shop.service.intake.replay(notification_id)
+
+    assert (len(shown(plain_shop)), shown(plain_shop, "held")) == (1, [])
+
+
+def test_a_license_that_is_renewed_keeps_its_key_although_its_key_maker_is_gone(
+    open_plain_shop: OpenPlainShop, brought: Brought
+) -> None:
+    brought(Pool)
+    shop = open_plain_shop()
+    Pool.left[:] = ["P1"]
+    shop.map("101", POOLED)
+    subscribed = Item(line="1", product_id="101", subscription_ref="S", expires_at=day(30))
+    buy(shop, subscribed)
+    brought()
+    later = open_plain_shop()
+
+    renewal = Item(line="1", product_id="101", subscription_ref="S", expires_at=day(60))
+    answer = later.tell(event(EventKind.PAID, renewal, order="2", on=30))
+
+    assert (answer.status_code, shown(later), shown(later, "held")) == (200, ["P1"], [])
+
+
+@pytest.mark.parametrize(("name", "value"), [("pid_101", POOLED), ("common", "is_keymaker=pool")])
+def test_a_property_that_names_no_installed_key_maker_is_not_stored(
+    plain_shop: PlainShop, run: Callable[..., Result], name: str, value: str
+) -> None:
+    result = run("property", "set", name, value)
+
+    assert str(result.exception) == "is_keymaker is 'pool'; meant is one of those that are installed: random."
+    with plain_shop.service.database.reading():
+        assert mappings.every() == []
+
+
+def test_a_stored_property_whose_key_maker_is_gone_is_told(plain_shop: PlainShop, run: Callable[..., Result]) -> None:
+    plain_shop.map("101", POOLED)
+
+    result = run("property", "check")
+
+    assert "pid_101: is_keymaker is 'pool'; meant is one of those that are installed: random." in result.output
+
+
+@pytest.mark.parametrize("classes", [[Pool, Pool], [RandomKeyMaker, Pool, RandomKeyMaker]])
+def test_two_key_makers_of_one_name_stop_the_start(classes: Iterable[type[KeyMaker]]) -> None:
+    with pytest.raises(ConfigurationError, match="Two plugins register a key maker named"):
+        KeyMakers(classes)

@@ -1,0 +1,43 @@
+"""docs/architecture.md: the story of a notification names what is there, and every room is told of."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+STORY = PAGE.partition("## The story of a notification")[2].partition("## What holds")[0]
+NAMES = re.findall(r"`([a-z_]+(?:\.[A-Za-z_]+)+)`", STORY)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_story_names_is_there(name: str) -> None:
+    parts = name.split(".")
+    depth = next(place for place, part in enumerate([*parts, "A"]) if place == len(parts) - 1 or part[0].isupper())
+    found = importlib.import_module("qlmhook." + ".".join(parts[:depth]))
+    for part in parts[depth:]:
+        found = getattr(found, part)
+
+    assert callable(found)
+
+
+def test_the_story_passes_through_every_step() -> None:
+    assert len(NAMES) > 25
+
+
+def test_every_room_is_told_of() -> None:
+    rooms = set(re.findall(r"^\| `([a-z]+)` \|", PAGE, re.MULTILINE))
+    there = {
+        path.stem for path in (ROOT / "qlmhook").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+
+    assert rooms == there - {"__init__", "__main__"}
+
+
+@pytest.mark.parametrize(
+    "place", re.findall(r"`((?:plugins|[a-z]+)/[a-z_/.]*)`", PAGE.partition("## Where a change")[2])
+)
+def test_a_place_for_a_change_is_there(place: str) -> None:
+    assert (ROOT / place).exists() or (ROOT / "qlmhook" / place).exists()
