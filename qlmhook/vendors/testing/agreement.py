@@ -32,7 +32,9 @@ class Agreement(Subject):
 
         assert message.kind, "The message `paid` has no `kind`: give it the vendor's name for this sort of message."
         assert message.order_status, "The message `paid` has no `order_status`: say the vendor's word for it."
-        assert message.order_ref, "The message `paid` has no `order_ref`: listings find an order by it."
+        assert message.order_ref in {"", *_names(*message.events)}, (
+            f"The message `paid` says order_ref={message.order_ref!r}, which is no name of its event's order."
+        )
         assert len(items) > 1 or self.sells_single_lines, (
             "`paid` has fewer than two lines: hand in an order of two, or say sells_single_lines = True."
         )
@@ -50,7 +52,7 @@ class Agreement(Subject):
             f"The message `{name}` is about the order {event.order_ref!r}, which no message joins with the paid one, "
             f"{sorted(names)}: use the same order_ref, or tell the names together in also_known_as."
             for name, event in self._events()
-            if name in OF_THE_SALE and event.kind not in BESIDE and not names & {event.order_ref, *event.also_known_as}
+            if name in OF_THE_SALE and event.kind not in BESIDE and not names & _names(event)
         )
 
     def test_what_is_told_of_the_sale_names_its_lines(self) -> None:
@@ -172,9 +174,8 @@ class Agreement(Subject):
 
     def _names_of_the_sale(self) -> set[str]:
         """Every name that some message joins with the paid order's."""
-        groups = [{event.order_ref, *event.also_known_as} - {""} for _, event in self._events()]
-        sale = self._sale()
-        names = {sale.order_ref, *sale.also_known_as}
+        groups = [_names(event) for _, event in self._events()]
+        names = _names(self._sale())
         for _ in groups:
             names |= {name for group in groups if group & names for name in group}
         return names
@@ -182,6 +183,10 @@ class Agreement(Subject):
 
 def _of(message: Message, kind: EventKind) -> list[Event]:
     return [event for event in message.events if event.kind is kind]
+
+
+def _names(*events: Event) -> set[str]:
+    return {name for event in events for name in (event.order_ref, *event.also_known_as)} - {""}
 
 
 def _lines(event: Event) -> dict[str, Item]:

@@ -198,3 +198,11 @@ class DoubtsEveryLine(Kiosk):
     def event(self, data: Data, notification: Notification) -> Event:
         event = super().event(data, notification)
         return replace(event, items=tuple(replace(item, problem="What is this?") for item in event.items))
+
+
+@fails("test_a_paid_order_has_its_lines")
+class ListedAsAnother(Kiosk):
+    """It names the message where the order is meant, in listings."""
+
+    def message(self, data: Data, **told: Any) -> Message:
+        return replace(super().message(data, **told), order_ref="message 7")
