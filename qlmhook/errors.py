@@ -19,6 +19,10 @@ class ConfigurationError(QlmhookError):
     """A setting is wrong or missing; the service does not start."""
 
 
+class UpgradeFailed(QlmhookError):
+    """The database cannot be carried to this release's tables as it is; its number stays as it was."""
+
+
 class PropertyError(QlmhookError):
     """A server property's value cannot be used; the text says what was meant."""
 

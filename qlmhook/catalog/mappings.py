@@ -18,7 +18,7 @@ def property_value(name: str) -> str | None:
     return None if row is None else row.value
 
 
-def mapped_terms(vendor: str, product_ids: Sequence[str], options: Iterable[str] = ()) -> Terms | None:
+def mapped_terms(vendor: str, product_ids: Sequence[str], options: Collection[str] = ()) -> Terms | None:
     """Return what the mapping of a vendor's product says; of several ids the first that has a mapping counts.
 
     For each id `<instance>_pid_<id>` counts before `pid_<id>`. For each option that the customer chose,
@@ -26,14 +26,20 @@ def mapped_terms(vendor: str, product_ids: Sequence[str], options: Iterable[str]
     it those of the more specific ids. None means that the product gets no license. Raises NotFound without a
     mapping, PropertyError for one that cannot be used.
     """
-    found = [_first_value(_own_names(vendor, product_id)) for product_id in product_ids]
-    place = next((place for place, text in enumerate(found) if text is not None), None)
-    if place is None:
+    mapped = (
+        (place, text)
+        for place, product_id in enumerate(product_ids)
+        if (text := _first_value(_own_names(vendor, product_id))) is not None
+    )
+    place, text = next(mapped, (0, None))
+    if text is None:
         raise NotFound(f"There is no property {' or '.join(f'pid_{product_id}' for product_id in product_ids)}.")
-    texts = [found[place]]
-    for product_id in reversed(product_ids[: place + 1]):
-        texts += [_first_value(_own_names(vendor, f"{product_id}_{option}")) for option in options]
-    return parser.read_terms([text for text in texts if text is not None], property_value)
+    layers = [
+        _first_value(_own_names(vendor, f"{product_id}_{option}"))
+        for product_id in reversed(product_ids[: place + 1])
+        for option in options
+    ]
+    return parser.read_terms([text, *filter(None, layers)], property_value)
 
 
 def usable_terms(vendor: str, item: Item) -> Terms | None:

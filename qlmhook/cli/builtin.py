@@ -12,6 +12,7 @@ from qlmhook.cli.outbox import outbox_
 from qlmhook.cli.plugin import plugin
 from qlmhook.cli.property import property_
 from qlmhook.cli.server import serve, worker
+from qlmhook.cli.upgrade import upgrade
 from qlmhook.cli.vendor import vendor
 from qlmhook.vendors import hookimpl
 
@@ -19,4 +20,18 @@ from qlmhook.vendors import hookimpl
 @hookimpl
 def register_commands() -> list[click.Command]:
     """Offer what every installation has."""
-    return [demo, init, serve, worker, property_, license_, notification, outbox_, mail, vendor, plugin, doctor]
+    return [
+        demo,
+        init,
+        serve,
+        worker,
+        property_,
+        license_,
+        notification,
+        outbox_,
+        mail,
+        vendor,
+        doctor,
+        upgrade,
+        plugin,
+    ]

@@ -10,6 +10,7 @@ from typing import Any
 import peewee
 
 from qlmhook.domain import events
+from qlmhook.domain.addresses import address_key
 from qlmhook.inbox import fact_store, notification_store
 from qlmhook.licensing import keys
 from qlmhook.outbox import queue
@@ -38,7 +39,7 @@ def licenses(
     if order:
         query = query.where(table.id.in_(_of_order(order)))
     if email:
-        query = query.where(models.Customer.email_key == email.lower())
+        query = query.where(models.Customer.email_key == address_key(email))
     if subscription:
         query = query.where(table.subscription_ref == subscription)
     if status:

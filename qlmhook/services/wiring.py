@@ -24,7 +24,7 @@ from qlmhook.services.deliver import Delivery
 from qlmhook.services.enrich import Enrichment
 from qlmhook.services.receive import Clock, Intake
 from qlmhook.services.rename import Renaming
-from qlmhook.storage import models
+from qlmhook.storage import schema
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Accounts, load_accounts
 from qlmhook.vendors.loader import Plugins
@@ -82,7 +82,7 @@ class Service:
         plugins = plugins or Plugins()
         accounts = load_accounts(settings.vendors, plugins, default=settings.default_vendor)
         database = Database(settings.database)
-        models.prepare(database)
+        schema.prepare(database)
         accounts = accounts.knowing(_known_vendors(database))
         templates = Templates(settings.mail.templates)
         mailer = Mailer(settings.mail)

@@ -39,9 +39,14 @@ class Database:
     """SQLite, PostgreSQL, MySQL or MariaDB, as its URL says; raises ConfigurationError for one that cannot be used."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._peewee = engines.open_database(url)
-        is_file = isinstance(self._peewee, peewee.SqliteDatabase)
-        self._lock: FileLock | NoLock = FileLock(Path(self._peewee.database)) if is_file else NoLock()
+        self._lock: FileLock | NoLock = NoLock() if self.file is None else FileLock(self.file)
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file, or None for a server."""
+        return Path(self._peewee.database) if isinstance(self._peewee, peewee.SqliteDatabase) else None
 
     @property
     def engine(self) -> str:
@@ -53,17 +58,17 @@ class Database:
         return f"{name} {'.'.join(map(str, version))}"
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, patience: float = engines.BUSY_SECONDS) -> Iterator[None]:
         """Run the block as the only writer; commit at its end, roll back when it raises.
 
-        Raises Unavailable when the database cannot be reached, written to or had within BUSY_SECONDS, Unstorable
+        Raises Unavailable when the database cannot be reached, written to or had within so many seconds, Unstorable
         when it does not take what it is given; nothing is stored then.
         """
-        deadline = time.monotonic() + engines.BUSY_SECONDS
-        with self._lock.taken(engines.BUSY_SECONDS), self._faults_told(), self._connected():
+        deadline = time.monotonic() + patience
+        with self._lock.taken(patience), self._faults_told(), self._connected():
             engines.limit_waiting(self._peewee, deadline - time.monotonic())
             with self._peewee.atomic():
-                self._become_writer()
+                self._become_writer(patience)
                 yield
 
     @contextmanager
@@ -90,6 +95,54 @@ class Database:
                 if attempt == 5:
                     raise faults.explained(self._peewee, error) from error
                 time.sleep(0.2 * attempt)
+
+    @contextmanager
+    def only_writer(self) -> Iterator[None]:
+        """Run the block, which has as many transactions as it needs, while every other writer waits.
+
+        Raises Unavailable, also when the turn does not come within UPGRADE_SECONDS, and Unstorable.
+        """
+        with contextlib.ExitStack() as locked:
+            if self.file is not None:
+                locked.enter_context(self._lock.taken(engines.UPGRADE_SECONDS))
+            else:  # by a connection of its own: MySQL ends a transaction at each change of a table
+                holder = Database(self._url)
+                locked.callback(holder.close)
+                if holder.has_table(WriterLock):
+                    locked.enter_context(holder.transaction(patience=engines.UPGRADE_SECONDS))
+            yield
+
+    @contextmanager
+    def changing_tables(self) -> Iterator[peewee.Database]:
+        """Run the block of the only writer; what it changed is kept at its end, or at once on MySQL and MariaDB.
+
+        Raises Unavailable, Unstorable.
+        """
+        try:
+            with self._connected():
+                if isinstance(self._peewee, peewee.MySQLDatabase):
+                    yield self._peewee
+                    return
+                with self._peewee.atomic():
+                    engines.limit_lock_waiting(self._peewee, engines.BUSY_SECONDS)
+                    yield self._peewee
+        except peewee.PeeweeException as error:
+            raise faults.explained(self._peewee, error) from error
+
+    def require_nobody_else(self) -> None:
+        """Raise Unavailable when another process has SQLite's file open; a server does not tell.
+
+        What a release does that still runs when the tables become another's is lost without a word there: SQLite
+        skips a row that lacks a new column where a repeated row was to be skipped.
+        """
+        if self.file is None:
+            return
+        deadline = time.monotonic() + engines.BUSY_SECONDS
+        with self._faults_told(), self._connected():
+            while not engines.is_alone(self._peewee):
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"The database {self.file} is in use by another process: stop the service first.")
+                time.sleep(0.1)
 
     def write_nothing(self) -> None:
         """Write something and take it back, which needs all that storing an order needs; raises Unavailable."""
@@ -150,10 +203,9 @@ class Database:
     def _reading_mode(self) -> tuple[str, ...]:
         return ("DEFERRED",) if isinstance(self._peewee, peewee.SqliteDatabase) else ()
 
-    def _become_writer(self) -> None:
-        if isinstance(self._peewee, peewee.PostgresqlDatabase):
-            self._peewee.execute_sql(f"SET LOCAL lock_timeout = '{engines.BUSY_SECONDS}s'")  # type: ignore[no-untyped-call]
+    def _become_writer(self, patience: float) -> None:
         if not isinstance(self._peewee, peewee.SqliteDatabase):
+            engines.limit_lock_waiting(self._peewee, patience)
             WriterLock.select().for_update().execute()
 
 

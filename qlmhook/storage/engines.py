@@ -1,6 +1,7 @@
 """What one engine does otherwise than the others: how it is opened, and how strict it is."""
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -12,6 +13,12 @@ from qlmhook.errors import ConfigurationError
 
 BUSY_SECONDS = 10
 """Until then a writer must have its turn; the vendor is told to send again after that."""
+
+UPGRADE_SECONDS = 3600
+"""Until then one upgrade waits for another."""
+
+EXACT_COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin")
+"""MySQL's and MariaDB's collations that compare bytes, the best first: the last ignores trailing blanks."""
 
 
 class SQLite(peewee.SqliteDatabase):
@@ -42,7 +49,7 @@ class MySQL(peewee.MySQLDatabase):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Execute a statement; a table is made alike, whatever the server's defaults are."""
         if sql.startswith("CREATE TABLE "):
-            sql = f"{sql} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={self._exact_collation()}"
+            sql = f"{sql} ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={self.exact_collation()}"
         return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]
 
     def conflict_statement(self, on_conflict: Any, query: Any) -> Any:
@@ -63,11 +70,11 @@ class MySQL(peewee.MySQLDatabase):
             cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {BUSY_SECONDS}, lock_wait_timeout = {BUSY_SECONDS}")
         return connection
 
-    def _exact_collation(self) -> str:
-        """Return the server's collation that compares bytes, if it has one without ignoring trailing blanks."""
+    def exact_collation(self) -> str:
+        """Return the server's best collation that compares bytes."""
         cursor = super().execute_sql("SHOW COLLATION LIKE %s", (r"utf8mb4\_%bin",))  # type: ignore[no-untyped-call]
         known = {row[0] for row in cursor.fetchall()}
-        return next(name for name in ("utf8mb4_nopad_bin", "utf8mb4_0900_bin", "utf8mb4_bin") if name in known)
+        return next(name for name in EXACT_COLLATIONS if name in known)
 
 
 def _ignores(on_conflict: Any) -> bool:
@@ -153,3 +160,23 @@ def limit_waiting(database: peewee.Database, seconds: float) -> None:
     if isinstance(database, SQLite):
         connection = database.connection()  # type: ignore[no-untyped-call]
         connection.execute(f"PRAGMA busy_timeout = {max(0, int(seconds * 1000))}")
+
+
+def limit_lock_waiting(database: peewee.Database, seconds: float) -> None:
+    """Let the transaction that runs wait so long for a lock of a server; MySQL's wait for BUSY_SECONDS anyway."""
+    if isinstance(database, peewee.PostgresqlDatabase):
+        database.execute_sql(f"SET LOCAL lock_timeout = '{int(seconds)}s'")  # type: ignore[no-untyped-call]
+    elif isinstance(database, MySQL) and seconds != BUSY_SECONDS:
+        database.execute_sql(f"SET SESSION innodb_lock_wait_timeout = {int(seconds)}")
+
+
+def is_alone(database: peewee.Database) -> bool:
+    """Tell whether no other connection has SQLite's file open: without one alone it can do without its log."""
+    try:
+        database.execute_sql("PRAGMA journal_mode = delete")  # type: ignore[no-untyped-call]
+    except peewee.OperationalError as error:
+        if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    database.execute_sql("PRAGMA journal_mode = wal")  # type: ignore[no-untyped-call]
+    return True

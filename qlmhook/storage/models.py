@@ -5,12 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from qlmhook.errors import ConfigurationError
 from qlmhook.storage import license_status
-from qlmhook.storage.database import Database, WriterLock, current_database
-
-SCHEMA_VERSION = 1
-
+from qlmhook.storage.database import WriterLock, current_database
 
 if TYPE_CHECKING:
     _Known = peewee.DateTimeField[datetime]
@@ -350,33 +346,3 @@ TABLES: list[type[peewee.Model]] = [
     Refusal,
     Heartbeat,
 ]
-
-
-def _version(database: Database) -> SchemaVersion | None:
-    """Most starts find the tables; creating them again would lock out orders that are coming in."""
-    if not database.has_table(SchemaVersion):
-        return None
-    with database.reading():
-        found: SchemaVersion | None = SchemaVersion.select().first()
-    return found
-
-
-def prepare(database: Database) -> None:
-    """Create the tables if they are not there; raises ConfigurationError for those of another version."""
-    try:
-        _prepare(database)
-    finally:
-        database.close()  # a connection must not be inherited by a forked process
-
-
-def _prepare(database: Database) -> None:
-    found = _version(database)
-    if found is None:
-        database.create_tables(TABLES)
-        with database.transaction():  # two first starts meet here: the second waits for the first one's row
-            WriterLock.insert(id=1).on_conflict_ignore().execute()
-            found = SchemaVersion.select().first() or SchemaVersion.create(version=SCHEMA_VERSION)
-    if found.version != SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"The database has tables of version {found.version}, this qlmhook works with {SCHEMA_VERSION}."
-        )

@@ -16,7 +16,7 @@ import pytest
 from qlmhook.domain.events import Message
 from qlmhook.errors import SourceRefused, Unavailable
 from qlmhook.services.wiring import Service
-from qlmhook.storage import models
+from qlmhook.storage import models, schema
 from qlmhook.vendors.accounts import Account
 from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
 from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
@@ -194,15 +194,25 @@ def test_a_driver_that_is_missing_is_named_with_the_command_that_installs_it(
     )
 
 
-def test_tables_of_another_version_are_left_alone(open_shop: OpenShop, tmp_path: Path) -> None:
-    """What is wrong is said in one sentence."""
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [
+        (1, "Stop the service and run `qlmhook upgrade`."),
+        (99, "Install the qlmhook that upgraded it, or restore the backup from before the upgrade."),
+    ],
+)
+@pytest.mark.parametrize("arguments", ["property set pid_101 ignore", "serve", "worker"])
+def test_tables_of_another_version_are_left_alone(
+    open_shop: OpenShop, tmp_path: Path, version: int, remedy: str, arguments: str
+) -> None:
+    """What is wrong is said in one sentence, with the command that mends it."""
     shop = open_shop()
     with shop.service.database.transaction():
-        models.SchemaVersion.update(version=99).execute()
+        models.SchemaVersion.update(version=version).execute()
 
-    finished = command(tmp_path / "qlmhook.toml", "property", "set", "pid_101", "ignore")
+    finished = command(tmp_path / "qlmhook.toml", *arguments.split())
 
-    sentence = f"The database has tables of version 99, this qlmhook works with {models.SCHEMA_VERSION}."
+    sentence = f"The database has tables of version {version}, this qlmhook works with {schema.VERSION}. {remedy}"
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr == f"qlmhook: {sentence}\n"
     with shop.service.database.reading():

@@ -119,11 +119,16 @@ def acme(install: Install, tmp_path: Path, clock: Clock) -> Iterator[AcmeShop]:
     shop.service.database.close()
 
 
-def order() -> bytes:
-    """The paid order of the page's tests."""
+def message(name: str, **changes: object) -> bytes:
+    """A message of the page's tests."""
     namespace: dict[str, Any] = {}
     exec(TESTS.replace("from qlmhook_acme import Acme", "Acme = object"), namespace)
-    return json.dumps(namespace["ORDER"]).encode()
+    return json.dumps({**namespace[name], **changes}).encode()
+
+
+def order() -> bytes:
+    """The paid order of the page's tests."""
+    return message("ORDER")
 
 
 def signed(octets: bytes) -> str:
@@ -155,6 +160,33 @@ def test_a_signed_order_becomes_licenses(acme: AcmeShop) -> None:
     assert {(row["vendor"], row["order_ref"], row["customer"]["email"]) for row in acme.licenses()} == {
         ("acme", "A-1001", "ann@example.com")
     }
+
+
+def test_a_dispute_under_the_payments_name_suspends_the_order(acme: AcmeShop) -> None:
+    """It names no line: all of them are disputed."""
+    acme.post(order())
+    answer = acme.post(message("REFUND", event="dispute.opened", dispute="D-1"))
+
+    assert answer.status_code == 200
+    assert {row["status"] for row in acme.licenses()} == {"suspended"}
+
+
+def test_a_refund_that_comes_before_its_order_is_held(acme: AcmeShop) -> None:
+    """The order that is known under the payment's name sets it free."""
+    acme.post(message("REFUND"))
+    before = [row["state"] for row in acme.notifications()]
+    acme.post(order())
+
+    assert before == ["held"]
+    assert [row["state"] for row in acme.notifications() if row["state"] == "held"] == []
+
+
+def test_a_subscription_that_ended_for_good_ends_its_license_alone(acme: AcmeShop) -> None:
+    """The other line of the order has no subscription."""
+    acme.post(order())
+    acme.post(message("SUBSCRIPTION", state="ended"))
+
+    assert {row["line"]: row["status"] for row in acme.licenses()} == {"1": "expired", "2": "active"}
 
 
 def test_the_receipt_goes_out_as_the_plugin_made_it(acme: AcmeShop) -> None:
@@ -337,6 +369,7 @@ def test_every_attribute_of_the_class_is_explained() -> None:
         "content_types": "`(FORM,)`",
         "signature_fields": "`frozenset()`",
         "published_sources": "`()`",
+        "settings_template": '`""`',
         "timezone": "`UTC`",
     }
 

@@ -1,25 +1,22 @@
-"""A database that a released version left is opened and gone on with; databases/README.md tells what is in it."""
+"""A database that a released version left is upgraded and gone on with; databases/README.md tells what is in it."""
 
-import json
 from collections import Counter
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
+from qlmhook.services.upgrade import upgrade
 from qlmhook.storage import models
+from qlmhook.storage.database import Database
 from qlmhook.storage.license_status import STATUSES
 from tests.conftest import OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
-from tests.support.engines import engine_of, execute
+from tests.support.released import LEFT, load
 
 pytestmark = pytest.mark.own_database
-
-DATABASES = Path(__file__).parent / "databases"
-LEFT: dict[str, Any] = json.loads((DATABASES / "0.1.0.json").read_text(encoding="utf-8"))
 
 ACCOUNTS = {
     "vendors__avangate__revoke_on_refund": "true",
@@ -38,9 +35,11 @@ RENEWAL = Order(
 
 @pytest.fixture
 def shop(open_shop: OpenShop, database_url: str) -> Shop:
-    """The service of today on the database of 0.1.0, when that was left."""
-    script = (DATABASES / f"0.1.0-{engine_of(database_url)}.sql").read_text(encoding="utf-8")
-    execute(database_url, script)
+    """The service of today on the upgraded database of 0.1.0, when that was left."""
+    load(database_url)
+    database = Database(database_url)
+    upgrade(database, now=datetime.fromisoformat(LEFT["now"]), tell=print)
+    database.close()
     shop = open_shop(**ACCOUNTS)
     shop.clock.now = datetime.fromisoformat(LEFT["now"])
     return shop

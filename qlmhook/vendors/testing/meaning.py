@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 
-from qlmhook.domain.events import Event, EventKind, Message
+from qlmhook.domain.events import Event, EventKind, Item, Message
 from qlmhook.errors import MalformedNotification
 from qlmhook.vendors.api import Outcome
 from qlmhook.vendors.testing import shapes
@@ -93,7 +94,7 @@ class Meaning(Subject):
             "does, in three capital letters."
             for name, event in self._events()
             for item in event.items
-            if item.amount is not None and not _CURRENCY.fullmatch(item.currency)
+            if item.amount is not None and not (_is_number(item.amount) and _CURRENCY.fullmatch(item.currency))
         )
 
     def test_nothing_is_kept_between_calls(self) -> None:
@@ -168,6 +169,11 @@ class Meaning(Subject):
                 yield f"{value.path} of the message `{name}`", value
 
 
+def _is_number(amount: object) -> bool:
+    """What is no Decimal is another check's matter."""
+    return not isinstance(amount, Decimal) or amount.is_finite()
+
+
 def _unusable(event: Event) -> Iterator[str]:
     """Say what the core has against an event, in words that follow "An event"."""
     told = event.kind.name
@@ -184,12 +190,22 @@ def _unusable(event: Event) -> Iterator[str]:
             yield "is CUSTOMER and names lines: leave out items and whole_order"
         if not (event.customer_ref or event.order_ref):
             yield "is CUSTOMER and says whose: set customer_ref or order_ref"
-    elif bool(event.items) == event.whole_order and event.kind is not EventKind.UNDER_REVIEW:
-        yield f"is {told} and must name its lines in items, or say whole_order=True, one of both"
+    elif event.items and event.whole_order:
+        yield f"is {told}, names lines and says whole_order, too: do one of both"
+    elif not (event.items or event.whole_order or event.unclear):
+        yield f"is {told} and names nothing: give it items, or say whole_order=True if it is about all of them"
     for item in event.items:
-        if event.kind is EventKind.SUBSCRIPTION and not (item.subscription_ref or item.group_ref):
-            yield "is SUBSCRIPTION, and an item has neither subscription_ref nor group_ref: name the subscription"
-        if event.kind is EventKind.PAID and not (item.line and item.product_id and item.quantity >= 1):
-            yield f"is PAID, and an item lacks its line, its product_id or a quantity from 1: {item.line!r}"
-        if item.undone_quantity is not None and item.undone_quantity < 1:
-            yield f"has the undone_quantity {item.undone_quantity}: say how many units, or None for all"
+        yield from (f"is {told}, and {fault}" for fault in _unusable_item(event.kind, item))
+
+
+def _unusable_item(kind: EventKind, item: Item) -> Iterator[str]:
+    if kind is EventKind.SUBSCRIPTION and not (item.subscription_ref or item.group_ref):
+        yield "an item has neither subscription_ref nor group_ref: name the subscription"
+    if kind is not EventKind.SUBSCRIPTION and not item.line:
+        yield "an item has no line: name it, the same in every message"
+    if kind is EventKind.PAID and not item.product_id:
+        yield f"the item {item.line!r} has no product_id: name what was bought"
+    if item.quantity < 1:
+        yield f"the item {item.line!r} has the quantity {item.quantity}: the least is 1"
+    if item.undone_quantity is not None and item.undone_quantity < 1:
+        yield f"the item {item.line!r} has the undone_quantity {item.undone_quantity}: say how many, or None for all"

@@ -1,0 +1,307 @@
+"""A database of an earlier release is carried to today's tables, whole, whatever happens on the way."""
+
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from qlmhook.errors import ConfigurationError, Unavailable, UpgradeFailed
+from qlmhook.services.upgrade import upgrade
+from qlmhook.storage import engines, schema
+from qlmhook.storage.database import Database
+from qlmhook.storage.migrations import MIGRATIONS
+from tests.support.engines import empty_database, engine_of, execute
+from tests.support.released import Table, catalog, load, rows, version
+from tests.support.server import ROOT
+
+pytestmark = pytest.mark.own_database
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+NOW = datetime(2026, 7, 1, 12, 30, 0, tzinfo=UTC)
+
+KILLED = """
+import os, signal, sys
+from datetime import UTC, datetime
+import peewee
+from qlmhook.services.upgrade import upgrade
+from qlmhook.storage.database import Database
+
+url, number = sys.argv[1], int(sys.argv[2])
+execute, written = peewee.Database.execute_sql, 0
+
+def execute_or_die(self, sql, params=None):
+    global written
+    written += sql.split()[0] in ("ALTER", "CREATE", "DROP", "INSERT", "UPDATE")
+    if written == number:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return execute(self, sql, params)
+
+peewee.Database.execute_sql = execute_or_die
+upgrade(Database(url), now=datetime.now(UTC), tell=print)
+"""
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    """The database that 0.1.0 left."""
+    load(database_url)
+    return database_url
+
+
+def carry_forward(url: str) -> list[str]:
+    """Upgrade, and return what is told."""
+    told: list[str] = []
+    database = Database(url)
+    try:
+        upgrade(database, now=NOW, tell=told.append)
+    finally:
+        database.close()
+    return told
+
+
+def killed_at(url: str, number: int) -> None:
+    """Let an upgrade be killed at its so many-th statement that writes."""
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, url, str(number)], cwd=ROOT, capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+
+
+def today(tables: dict[str, Table]) -> dict[str, Table]:
+    """What must be stored after the upgrade of what was stored before it."""
+    new_of_fact = {"group_ref": "", "customer_ref": "", "form": 1}
+    return {
+        **tables,
+        "fact": [row | new_of_fact for row in tables["fact"]],
+        "notification": [row | {"enrichment": None} for row in tables["notification"]],
+        "outbox": [row | ({"kind": "confirmation"} if row["kind"] == "idn" else {}) for row in tables["outbox"]],
+        "hold": [row | {"subscription_ref": reference_in(row["subject"])} for row in tables["hold"]],
+        "order_name": [],
+        "schema_version": [{"id": 1, "version": schema.VERSION}],
+    }
+
+
+def reference_in(subject: str) -> str:
+    """The subscription that a hold of 0.1.0 waited for."""
+    kind, _, reference = subject.partition(" ")
+    return reference if kind == "subscription" else ""
+
+
+def fresh_catalog(url: str, folder: Path) -> list[tuple[object, ...]]:
+    """What the engine tells of tables that are made today."""
+    with empty_database(engine_of(url), folder) as fresh:
+        schema.prepare(Database(fresh))
+        return catalog(fresh)
+
+
+def test_every_version_has_a_migration() -> None:
+    assert list(MIGRATIONS) == list(range(2, schema.VERSION + 1))
+
+
+def test_an_upgraded_database_has_the_tables_of_a_fresh_one(url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same columns, types, nullability, defaults, indexes, references and collations."""
+    carry_forward(url)
+
+    assert catalog(url) == fresh_catalog(url, tmp_path_factory.mktemp("fresh"))
+
+
+def test_no_row_is_lost_or_changed(url: str) -> None:
+    before = rows(url)
+
+    carry_forward(url)
+
+    assert "idn" in {row["kind"] for row in before["outbox"]}
+    assert rows(url) == today(before)
+
+
+def test_the_second_time_there_is_nothing_to_be_done(url: str) -> None:
+    carry_forward(url)
+    before = rows(url)
+
+    assert carry_forward(url) == [
+        f"The tables are of version {schema.VERSION} and as they should be: there is nothing to be done."
+    ]
+    assert rows(url) == before
+
+
+def test_an_empty_database_gets_its_tables(database_url: str) -> None:
+    told = carry_forward(database_url)
+
+    assert told == [f"The database was empty: its tables are made, of version {schema.VERSION}."]
+    assert version(database_url) == schema.VERSION
+
+
+def test_tables_of_today_that_have_the_old_number_get_the_new_one(database_url: str) -> None:
+    """As those that were made between 0.1.0 and the version that counts."""
+    schema.prepare(Database(database_url))
+    execute(database_url, "UPDATE schema_version SET version = 1")
+    before = catalog(database_url)
+
+    carry_forward(database_url)
+
+    assert catalog(database_url) == before
+    assert version(database_url) == schema.VERSION
+
+
+@pytest.mark.parametrize("number", [1, 4, 11])
+def test_an_upgrade_that_was_killed_is_finished_by_the_next(
+    url: str, number: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """At some statement that writes; MariaDB keeps what was done until then."""
+    before = rows(url)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, url, str(number)], cwd=ROOT, capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+
+    carry_forward(url)
+
+    assert rows(url) == today(before)
+    assert catalog(url) == fresh_catalog(url, tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+@pytest.mark.parametrize("number", [18, 22, 25, 31])
+def test_where_nothing_is_taken_back_every_later_step_can_be_done_again(url: str, number: int) -> None:
+    """MariaDB: from the new columns to the number itself."""
+    before = rows(url)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, url, str(number)], cwd=ROOT, capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert version(url) == 1
+
+    carry_forward(url)
+
+    assert rows(url) == today(before)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_where_changes_of_tables_can_be_taken_back_a_killed_upgrade_has_changed_nothing(url: str) -> None:
+    before = catalog(url), rows(url)
+
+    killed_at(url, 11)
+
+    assert (catalog(url), rows(url)) == before
+
+
+def test_every_writer_waits_for_the_upgrade(url: str) -> None:
+    """Those of an earlier release, too: they lock the same row, or the same file."""
+    database, writer = Database(url), Database(url)
+    with database.only_writer(), pytest.raises(Unavailable, match="busy"), writer.transaction(patience=1):
+        pass
+
+    with writer.transaction(patience=1):
+        assert schema.stored_version(database) == 1
+    database.close()
+    writer.close()
+
+
+def test_a_later_database_is_refused_with_both_numbers(url: str) -> None:
+    execute(url, "UPDATE schema_version SET version = 99")
+    before = rows(url)
+
+    with pytest.raises(ConfigurationError, match=f"of version 99, this qlmhook works with {schema.VERSION}"):
+        carry_forward(url)
+
+    assert rows(url) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("ALTER TABLE license ADD COLUMN remark INTEGER", "The table license has a column remark that is not known."),
+        ("DROP TABLE key_use", "There is no table key_use."),
+        ("DROP INDEX {index}", "The table refusal has no unique index of reason."),
+        (
+            "CREATE UNIQUE INDEX x ON hold (id, vendor)",
+            "The table hold has a unique index of id, vendor that is not known.",
+        ),
+    ],
+    ids=["column", "table", "index", "unique index"],
+)
+@pytest.mark.parametrize("released", [True, False], ids=["0.1.0", "today"])
+def test_tables_that_are_not_as_they_should_be_are_found(
+    database_url: str, change: str, sentence: str, released: bool
+) -> None:
+    """Before the new number is written, and when there is nothing else to be done."""
+    if released:
+        load(database_url)
+    else:
+        schema.prepare(Database(database_url))
+    on = " ON refusal" if engine_of(database_url) == "mariadb" else ""
+    execute(database_url, change.format(index=f"refusal_reason{on}"))
+    before = version(database_url)
+
+    with pytest.raises(UpgradeFailed) as failure:
+        carry_forward(database_url)
+
+    assert str(failure.value) == f"The tables are not what they should be. {sentence}"
+    assert version(database_url) == before
+
+
+def test_an_index_that_an_operator_has_added_is_no_fault_and_stays(url: str) -> None:
+    execute(url, "CREATE INDEX by_kind ON fact (kind)")
+
+    carry_forward(url)
+
+    assert "by_kind" in {row[2] for row in catalog(url) if row[0] == "index"}
+
+
+@on_sqlite
+def test_a_row_that_refers_to_nothing_is_found_and_nothing_is_changed(url: str) -> None:
+    execute(url, "DELETE FROM notification WHERE id = 1")
+    before = catalog(url), rows(url)
+
+    with pytest.raises(UpgradeFailed, match=r"Row \d+ of the table fact refers to a row of notification that is not"):
+        carry_forward(url)
+
+    assert (catalog(url), rows(url)) == before
+
+
+@on_sqlite
+def test_the_backup_is_the_database_of_before(url: str, tmp_path: Path) -> None:
+    """Under the old number, beside the database, for its owner alone, and in one file."""
+    before = catalog(url), rows(url)
+
+    told = carry_forward(url)
+
+    backup = tmp_path / "test-version-1-20260701-123000.db"
+    assert told[0] == f"The database as it was is in {backup}."
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.glob(f"{backup.name}*")) == [backup.name]
+    assert (catalog(f"sqlite:///{backup}"), rows(f"sqlite:///{backup}")) == before
+
+
+@on_sqlite
+def test_without_its_backup_nothing_is_changed(url: str, tmp_path: Path) -> None:
+    before = rows(url)
+    (tmp_path / "test-version-1-20260701-123000.db").write_bytes(b"another")
+
+    with pytest.raises(Unavailable, match="is there already; it is never overwritten"):
+        carry_forward(url)
+
+    assert rows(url) == before
+
+
+@on_sqlite
+def test_a_file_that_another_process_has_open_is_not_upgraded(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of the release before would go on writing, and lose what it writes."""
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.2)
+    execute(url, "PRAGMA journal_mode = wal")
+    with closing(sqlite3.connect(tmp_path / "test.db")) as other:
+        other.execute("SELECT * FROM license").fetchone()
+
+        with pytest.raises(Unavailable, match="is in use by another process: stop the service first"):
+            carry_forward(url)
+
+    assert carry_forward(url)[-1].startswith("The tables of version 1 are of version")
