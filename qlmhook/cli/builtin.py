@@ -9,6 +9,7 @@ from qlmhook.cli.license import license_
 from qlmhook.cli.mail import mail
 from qlmhook.cli.notification import notification
 from qlmhook.cli.outbox import outbox_
+from qlmhook.cli.plugin import plugin
 from qlmhook.cli.property import property_
 from qlmhook.cli.server import serve, worker
 from qlmhook.cli.upgrade import upgrade
@@ -19,4 +20,18 @@ from qlmhook.vendors import hookimpl
 @hookimpl
 def register_commands() -> list[click.Command]:
     """Offer what every installation has."""
-    return [demo, init, serve, worker, property_, license_, notification, outbox_, mail, vendor, doctor, upgrade]
+    return [
+        demo,
+        init,
+        serve,
+        worker,
+        property_,
+        license_,
+        notification,
+        outbox_,
+        mail,
+        vendor,
+        doctor,
+        upgrade,
+        plugin,
+    ]

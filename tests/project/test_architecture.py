@@ -223,7 +223,12 @@ def test_the_core_imports_no_plugin() -> None:
 WORDS_OF_A_SHOP = re.compile(r"(?<![^\W_])(?:avangate|2checkout|verifone|idn|ipn|lcn)(?![^\W_])", flags=re.I)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "qlmhook").rglob("*.*")), ids=lambda path: path.name)
+def without_migrations() -> list[Path]:
+    """The core's files, but for the steps that know what an earlier release stored."""
+    return sorted(path for path in (ROOT / "qlmhook").rglob("*.*") if "migrations" not in path.parts)
+
+
+@pytest.mark.parametrize("path", without_migrations(), ids=lambda path: path.name)
 def test_the_core_has_no_word_of_a_shop(path: Path) -> None:
     """Neither in names nor in texts: what 2Checkout calls something stands in its plugin.
 

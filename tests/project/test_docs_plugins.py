@@ -369,6 +369,7 @@ def test_every_attribute_of_the_class_is_explained() -> None:
         "content_types": "`(FORM,)`",
         "signature_fields": "`frozenset()`",
         "published_sources": "`()`",
+        "settings_template": '`""`',
         "timezone": "`UTC`",
     }
 

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from qlmhook.errors import ConfigurationError
+from qlmhook.vendors.api import Vendor
 from qlmhook.vendors.loader import Plugins
 from qlmhook.vendors.testing.subject import Subject, expect_none
 
@@ -18,16 +19,17 @@ class Installation(Subject):
     def test_an_entry_point_of_the_plugins_name_registers_the_vendor(self) -> None:
         """The plugin is found by the name that a configuration gives."""
         name = self.vendor_class.plugin
-        plugins = Plugins()
+        plugins, registered, problem = Plugins(), list[type[Vendor]](), ""
         try:
             plugins.load([name])
             registered = list(plugins.vendors().values())
-        except ConfigurationError:
-            registered = []
+        except ConfigurationError as error:
+            problem = str(error)
 
         assert self.vendor_class in registered, (
             f"No entry point {name!r} in the group `qlmhook` leads to a module whose register_vendors() returns "
-            f"{self.vendor_class.__name__}: write it into the package's metadata, and install the package."
+            f"{self.vendor_class.__name__}: write it into the package's metadata, and install the package. "
+            f"{problem}"
         )
 
     def test_the_vendors_names_are_in_lower_case(self) -> None:
