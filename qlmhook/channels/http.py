@@ -12,7 +12,7 @@ import urllib3
 
 from qlmhook.errors import DeliveryFailed
 from qlmhook.vendors.api import Answer
-from qlmhook.vendors.form import FORM
+from qlmhook.vendors.form_body import FORM
 
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30

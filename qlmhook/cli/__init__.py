@@ -6,7 +6,7 @@ import sys
 import click
 
 from qlmhook import __version__
-from qlmhook.cli.group import CommandsOfPlugins
+from qlmhook.cli.all_commands import CommandsOfPlugins
 from qlmhook.errors import QlmhookError
 
 

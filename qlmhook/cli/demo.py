@@ -19,7 +19,7 @@ import urllib3
 from aiosmtpd.controller import Controller
 
 from qlmhook.catalog import mappings
-from qlmhook.cli.opening import load_installed
+from qlmhook.cli.open_service import load_installed
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
 from qlmhook.errors import QlmhookError
 from qlmhook.reports import listings

@@ -10,7 +10,7 @@ import click
 
 from qlmhook.catalog import mappings
 from qlmhook.catalog.mappings import template_names
-from qlmhook.cli.opening import open_service
+from qlmhook.cli.open_service import open_service
 from qlmhook.config import config_path
 from qlmhook.errors import DeliveryFailed, PropertyError, QlmhookError
 from qlmhook.inbox import notification_store

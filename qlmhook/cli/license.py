@@ -6,7 +6,7 @@ from datetime import date
 
 import click
 
-from qlmhook.cli.opening import open_service
+from qlmhook.cli.open_service import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
 from qlmhook.licensing import licenses
 from qlmhook.reports import listings

@@ -2,7 +2,7 @@
 
 import click
 
-from qlmhook.cli.opening import open_service
+from qlmhook.cli.open_service import open_service
 from qlmhook.licensing import licenses
 
 

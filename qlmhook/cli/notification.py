@@ -4,13 +4,13 @@ import json
 
 import click
 
-from qlmhook.cli.opening import open_service
+from qlmhook.cli.apply_again import replay_each
+from qlmhook.cli.open_service import open_service
 from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
-from qlmhook.cli.replaying import replay_each
 from qlmhook.errors import QlmhookError
 from qlmhook.inbox import notification_store
 from qlmhook.reports import listings
-from qlmhook.vendors.form import FORM
+from qlmhook.vendors.form_body import FORM
 
 
 @click.group()

@@ -2,7 +2,7 @@
 
 import click
 
-from qlmhook.cli.opening import open_service
+from qlmhook.cli.open_service import open_service
 from qlmhook.cli.output import as_json, limited, print_rows
 from qlmhook.outbox import queue
 from qlmhook.reports import listings

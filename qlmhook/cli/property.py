@@ -8,9 +8,9 @@ import click
 
 from qlmhook.catalog import mappings, parser
 from qlmhook.catalog.arguments import ARGUMENTS
-from qlmhook.cli.opening import open_service
+from qlmhook.cli.apply_again import apply_held
+from qlmhook.cli.open_service import open_service
 from qlmhook.cli.output import as_json, limited, print_rows, progress
-from qlmhook.cli.replaying import apply_held
 from qlmhook.errors import NotFound, PropertyError
 from qlmhook.services.wiring import Service
 

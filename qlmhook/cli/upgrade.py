@@ -3,7 +3,7 @@
 import click
 
 from qlmhook.config import load_settings
-from qlmhook.services.upgrade import upgrade as carry_forward
+from qlmhook.services.upgrade_database import upgrade as carry_forward
 from qlmhook.services.wiring import utc_now
 from qlmhook.storage.database import Database
 

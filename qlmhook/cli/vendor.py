@@ -4,11 +4,11 @@ import getpass
 
 import click
 
-from qlmhook.cli.opening import open_service
+from qlmhook.cli.apply_again import apply_held
+from qlmhook.cli.open_service import open_service
 from qlmhook.cli.output import as_json, limited, print_rows
-from qlmhook.cli.replaying import apply_held
 from qlmhook.inbox import notification_store
-from qlmhook.licensing import keys
+from qlmhook.licensing import key_format
 from qlmhook.reports import listings
 
 
@@ -43,8 +43,8 @@ def rename(old: str, new: str) -> None:
             click.echo(f"Renamed the property {moved.old} to {moved.new}.")
         else:
             click.echo(f"The property {moved.old} stays and has no effect any more: there is a {moved.new}.")
-    for double in renamed.doubles:
-        gone, stays = keys.grouped(double.gone.key), keys.grouped(double.stays.key)
+    for double in renamed.sold_twice:
+        gone, stays = key_format.grouped(double.gone.key), key_format.grouped(double.stays.key)
         click.echo(f"Order {double.gone.order_ref} got a second license: {gone} is revoked, {stays} stays.")
     with service.database.reading():
         held = notification_store.held_of(name)

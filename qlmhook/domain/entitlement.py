@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from qlmhook.domain import plans, products, purchases, restrictions
+from qlmhook.domain import plan_changes, products, purchases, restrictions
 from qlmhook.domain.addresses import address_key
 from qlmhook.domain.events import Customer, EventKind
 from qlmhook.domain.facts import Fact, Place
@@ -96,9 +96,9 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     waiting = list(_what_waits(facts, undone))
     subscription = restrictions.subscription(facts)
     bought, holds = purchases.of(facts, undone, circumstances)
-    plan = plans.last_change(facts)
+    plan = plan_changes.last_change(facts)
     if plan is not None:
-        bought, unplanned = plans.applied(plan, bought, circumstances.terms_for)
+        bought, unplanned = plan_changes.applied(plan, bought, circumstances.terms_for)
         holds += unplanned
     every = []
     for purchase in bought:

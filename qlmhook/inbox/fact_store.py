@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from qlmhook.domain import lines, orders
+from qlmhook.domain import order_lines, order_names
 from qlmhook.domain.addresses import address_key
 from qlmhook.domain.events import NAMING_CUSTOMERS, Event, EventKind, Item
 from qlmhook.domain.facts import Fact
-from qlmhook.domain.lines import Subject
-from qlmhook.inbox import fact_form
+from qlmhook.domain.order_lines import Subject
+from qlmhook.inbox import fact_json
 from qlmhook.storage import models
 
 
@@ -29,7 +29,7 @@ def record(notification: models.Notification, vendor: str, event: Event) -> bool
     rows = {row["digest"]: row for row in every}
     table = models.Fact
     # what was told before there was the form of today is known by what it was identified by then
-    first_digests = {digest: fact_form.digest_of(vendor, row["data"], 1) for digest, row in rows.items()}
+    first_digests = {digest: fact_json.digest_of(vendor, row["data"], 1) for digest, row in rows.items()}
     told = table.select(table.digest, table.form).where(table.digest.in_([*rows, *first_digests.values()]))
     known = {(row.digest, row.form == 1) for row in told}
     news = [
@@ -55,7 +55,7 @@ def _record_names(vendor: str, event: Event) -> None:
 
 def _row(notification: models.Notification, vendor: str, event: Event, learned_at: datetime) -> dict[str, Any]:
     item = event.items[0] if event.items else None
-    data = fact_form.to_text(event)
+    data = fact_json.to_text(event)
     return {
         "notification": notification,
         "vendor": vendor,
@@ -68,9 +68,9 @@ def _row(notification: models.Notification, vendor: str, event: Event, learned_a
         "kind": event.kind.value,
         "at": event.at,
         "learned_at": learned_at,
-        "form": fact_form.FORM,
+        "form": fact_json.FORM,
         "data": data,
-        "digest": fact_form.digest_of(vendor, data),
+        "digest": fact_json.digest_of(vendor, data),
     }
 
 
@@ -97,14 +97,14 @@ def names_of_orders(vendor: str, order_refs: Iterable[str]) -> list[frozenset[st
             found |= {(row.order_ref, row.name) for row in rows}
         pairs |= found
         new = {name for pair in found for name in pair} - known
-    return orders.joined(sorted(pairs))
+    return order_names.joined(sorted(pairs))
 
 
 def of_order(vendor: str, order_ref: str) -> list[Fact]:
     """Return every fact about an order, by whichever of its names."""
     groups = names_of_orders(vendor, [order_ref])
     facts = _with(vendor, models.Fact.order_ref, {order_ref}.union(*groups))
-    return orders.under_one_name(facts, groups)
+    return order_names.under_one_name(facts, groups)
 
 
 def about(
@@ -132,13 +132,13 @@ def about(
     every = [*members, *customers, *of_orders, *of_subscriptions, *_with(vendor, table.order_ref, others)]
     every += _of_groups_and_customers(vendor, every)
     facts = {fact.arrival: fact for fact in every}
-    one_name = orders.under_one_name(list(facts.values()), groups)
+    one_name = order_names.under_one_name(list(facts.values()), groups)
     return {
         subject: told
-        for subject, told in lines.sort_out(vendor, one_name).items()
+        for subject, told in order_lines.sort_out(vendor, one_name).items()
         if subject.subscription_ref in references
         or subject.group_ref in group_refs
-        or any(orders.names_of(fact.event) & wanted for fact in told)
+        or any(order_names.names_of(fact.event) & wanted for fact in told)
     }
 
 
@@ -203,7 +203,7 @@ def _load(*where: Any) -> list[Fact]:
 
 
 def _decode(row: models.Fact) -> Fact:
-    event = fact_form.from_text(row.data)
+    event = fact_json.from_text(row.data)
     return Fact(
         event=event,
         item=event.items[0] if event.items else None,

@@ -11,7 +11,7 @@ from qlmhook.errors import NotFound, SignatureRejected
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
 from qlmhook.vendors.api import Notification, Vendor, Verified
-from qlmhook.vendors.form import FORM, parse_form
+from qlmhook.vendors.form_body import FORM, parse_form
 
 STATES = ("done", "ignored", "held")
 

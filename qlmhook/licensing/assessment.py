@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from qlmhook.catalog import mappings
-from qlmhook.domain import orders, products
+from qlmhook.domain import order_names, products
 from qlmhook.domain.entitlement import Entitlement, derive
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
-from qlmhook.domain.lines import Subject
+from qlmhook.domain.order_lines import Subject
 from qlmhook.domain.purchases import Circumstances
 from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import Terms
@@ -49,11 +49,11 @@ class Matter:
     @property
     def orders(self) -> set[str]:
         """The orders that the facts name, by all their names."""
-        return {name for fact in self.facts for name in orders.names_of(fact.event)}
+        return {name for fact in self.facts for name in order_names.names_of(fact.event)}
 
     def name_of(self, order_ref: str) -> str:
         """Return the name that an order is known by, from any of its names."""
-        named = (fact.event.order_ref for fact in self.facts if order_ref in orders.names_of(fact.event))
+        named = (fact.event.order_ref for fact in self.facts if order_ref in order_names.names_of(fact.event))
         return next(named, order_ref)
 
     def told_payment(self, order_ref: str) -> int:
@@ -72,7 +72,7 @@ class Matter:
 def assess(account: Account, facts: Facts) -> list[Matter]:
     """Return where each subject stands, by its facts."""
     every = [fact for told in facts.values() for fact in told]
-    known = {name: fact.event.order_ref for fact in every for name in orders.names_of(fact.event)}
+    known = {name: fact.event.order_ref for fact in every for name in order_names.names_of(fact.event)}
     fulfilled = fulfilled_lines(account.name, known, {subject.subscription_ref for subject in facts})
     matters = [Matter(subject=subject, facts=told, fulfilled=fulfilled) for subject, told in facts.items()]
     _find_licenses(account.name, matters, set(known))

@@ -10,7 +10,7 @@ from qlmhook.domain.facts import Place
 from qlmhook.domain.holds import Hold
 from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.errors import NotFound
-from qlmhook.licensing import audit, keys, overrides
+from qlmhook.licensing import audit, key_format, overrides
 from qlmhook.licensing.assessment import Matter
 from qlmhook.licensing.audit import Cause, Change, Columns
 from qlmhook.licensing.keymakers.registry import KeyMakers
@@ -52,9 +52,9 @@ def reconcile(
 
 def find(text: str) -> models.License:
     """Return the license of a key as a person types it; raises NotFound."""
-    license = models.License.get_or_none(models.License.key == keys.normalize(text))
+    license = models.License.get_or_none(models.License.key == key_format.normalize(text))
     if license is None:
-        hint = "" if keys.is_well_formed(keys.normalize(text)) else " The key has a typing error."
+        hint = "" if key_format.is_well_formed(key_format.normalize(text)) else " The key has a typing error."
         raise NotFound(f"There is no license {text}.{hint}")
     return license
 
@@ -198,7 +198,7 @@ def _retire(matter: Matter, now: datetime) -> list[Change]:
     for license in matter.surplus:
         decided = {decision.action for decision in matter.decisions.get(license.id, ())}
         if license.revoked_at is None and "reinstate" not in decided:
-            kept = keys.grouped(matter.licenses[license.unit].key)
+            kept = key_format.grouped(matter.licenses[license.unit].key)
             why = f"It is of the same subscription as {kept}, which counts."
             changes += _change(license, {"revoked_at": now, "barred_why": why})
             matter.retired.append(license)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from qlmhook.domain import orders
+from qlmhook.domain import order_names
 from qlmhook.domain.events import Event, EventKind
 from qlmhook.domain.facts import Fact
 from qlmhook.domain.holds import Hold
@@ -70,7 +70,7 @@ class Applied:
     @property
     def names(self) -> set[str]:
         """The orders that it is about, by all their names."""
-        return {name for event in self.events for name in orders.names_of(event)}
+        return {name for event in self.events for name in order_names.names_of(event)}
 
     @property
     def paid(self) -> set[str]:

@@ -12,7 +12,7 @@ import peewee
 from qlmhook.domain import events
 from qlmhook.domain.addresses import address_key
 from qlmhook.inbox import fact_store, notification_store
-from qlmhook.licensing import keys
+from qlmhook.licensing import key_format
 from qlmhook.outbox import queue
 from qlmhook.outbox.queue import Kind
 from qlmhook.storage import models
@@ -80,7 +80,7 @@ def license_row(license: models.License, now: datetime) -> Row:
     """Return one license as the public interface names its fields."""
     status = license.status(now)
     return {
-        "key": keys.grouped(license.key),
+        "key": key_format.grouped(license.key),
         "status": status,
         "license_model": license.license_model,
         "product_id": license.product_id,
@@ -259,7 +259,7 @@ def _mentions(text: str) -> Any:
     found = table.order_ref == text
     for column in columns:
         found |= column.contains(text)
-    if key := keys.normalize(text):
+    if key := key_format.normalize(text):
         found |= table.key.contains(key)
     return found
 

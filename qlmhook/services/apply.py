@@ -6,8 +6,8 @@ from datetime import datetime
 
 from qlmhook.catalog import mappings
 from qlmhook.channels.channel import Channel
-from qlmhook.channels.enrichment import plan as enrichment_plan
-from qlmhook.domain import orders, plans
+from qlmhook.channels.enrichment import due as enrichment_due
+from qlmhook.domain import order_names, plan_changes
 from qlmhook.domain.events import NAMING_CUSTOMERS, Event, EventKind, Message
 from qlmhook.domain.holds import Hold
 from qlmhook.errors import MalformedNotification
@@ -17,7 +17,7 @@ from qlmhook.licensing.assessment import Facts, Matter, assess
 from qlmhook.licensing.audit import Cause
 from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.licensing.outcome import Applied, Concluded, Settled
-from qlmhook.services.reading import read
+from qlmhook.services.check_message import read
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
 
@@ -99,8 +99,8 @@ class Application:
                 or (purchase.place in matter.fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
             }
             sold = [(purchase.place, purchase.terms) for purchase in new]
-            if entitled.plan is not None and plans.place_of(entitled.plan) not in matter.fulfilled:
-                sold.append((plans.place_of(entitled.plan), entitled.last.terms))
+            if entitled.plan is not None and plan_changes.place_of(entitled.plan) not in matter.fulfilled:
+                sold.append((plan_changes.place_of(entitled.plan), entitled.last.terms))
             licenses.mark_fulfilled(account.name, sold, cause.at)
         return Settled(
             account=account,
@@ -150,7 +150,7 @@ class Application:
             name: fact.event.order_ref
             for facts in about.values()
             for fact in facts
-            for name in orders.names_of(fact.event)
+            for name in order_names.names_of(fact.event)
         }
         applied = Applied(
             account=account,
@@ -174,7 +174,7 @@ class Application:
         subject = f"{'answer to ' if asked else ''}notification {row.id}"
         self._store_conclusion(account, row, [Hold(reason=reason, subject=subject, alert=asked)], now=now)
         if not asked:
-            enrichment_plan.ask(row, now=now)
+            enrichment_due.ask(row, now=now)
         return Applied(account=account, row=row, events=(), news=(), settled=(), now=now)
 
     def _conclude(self, applied: Applied, *, note: str = "", unclear: str = "") -> None:

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from qlmhook.channels.alert.plan import Alerts
-from qlmhook.channels.confirmation import plan as confirmation_plan
+from qlmhook.channels.alert.due import Alerts
+from qlmhook.channels.confirmation import due as confirmation_due
 from qlmhook.channels.confirmation.send import ShopConfirmations
-from qlmhook.channels.mail import plan as mail_plan
+from qlmhook.channels.mail import due as mail_due
 from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
 from qlmhook.outbox import queue
 from qlmhook.outbox.queue import Kind, NotYet
@@ -96,7 +96,7 @@ class Delivery:
             try:
                 with self._database.transaction():
                     queue.finish(row, self._clock(), answer=answer)
-                    confirmation_plan.nudge(row.vendor, row.order_ref, self._clock())
+                    confirmation_due.nudge(row.vendor, row.order_ref, self._clock())
                 return
             except Unavailable:
                 if row.leased_until is None or self._clock() >= row.leased_until:
@@ -110,7 +110,7 @@ class Delivery:
             logger.exception("Outbox row %s could not be delivered", row.id)
         permanent = isinstance(error, DeliveryFailed) and error.permanent
         with self._database.transaction():
-            if row.kind == Kind.MAIL and mail_plan.address_of(row, mail_plan.licenses_in(row)) != queue.address_of(row):
+            if row.kind == Kind.MAIL and mail_due.address_of(row, mail_due.licenses_in(row)) != queue.address_of(row):
                 permanent = False  # the customer has another address since
             dead = queue.fail(row, reason, permanent=permanent, now=self._clock())
             logger.warning("Outbox row %s (%s) failed: %s", row.id, row.kind, reason)

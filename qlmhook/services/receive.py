@@ -8,16 +8,16 @@ from datetime import datetime
 from functools import cache, partial
 
 from qlmhook.catalog import mappings
-from qlmhook.channels.alert.plan import Alerts
-from qlmhook.domain import orders, products
+from qlmhook.channels.alert.due import Alerts
+from qlmhook.domain import order_names, products
 from qlmhook.domain.events import EventKind, Message
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.inbox import fact_store, notification_store
-from qlmhook.licensing import keys
+from qlmhook.licensing import key_format
 from qlmhook.licensing.outcome import Applied
 from qlmhook.services.apply import Application
-from qlmhook.services.reading import read
+from qlmhook.services.check_message import read
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Account, Accounts
@@ -210,7 +210,7 @@ def _name_of(account: Account, message: Message) -> str:
 
 def _issued(applied: Applied) -> tuple[IssuedLicense, ...]:
     """Return the usable licenses of the orders that a notification says are paid, as the shop names their lines."""
-    names = {name for event in applied.events if event.kind is EventKind.PAID for name in orders.names_of(event)}
+    names = {name for event in applied.events if event.kind is EventKind.PAID for name in order_names.names_of(event)}
     found: dict[tuple[Place, int], IssuedLicense] = {}
     for one in applied.settled:
         every = one.matter.entitlement.every if one.matter.entitlement else ()
@@ -227,7 +227,7 @@ def _issued(applied: Applied) -> tuple[IssuedLicense, ...]:
 def _told_of(license: models.License, paid: Fact) -> IssuedLicense:
     assert paid.item is not None
     return IssuedLicense(
-        key=keys.grouped(license.key),
+        key=key_format.grouped(license.key),
         order_ref=paid.place[0],
         line=paid.place[1],
         unit=license.unit,

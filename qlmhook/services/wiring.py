@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from qlmhook.channels.alert.plan import Alerts
+from qlmhook.channels.alert.due import Alerts
 from qlmhook.channels.alert.send import AlertMails
-from qlmhook.channels.confirmation.plan import Confirmations
+from qlmhook.channels.confirmation.due import Confirmations
 from qlmhook.channels.confirmation.send import ShopConfirmations
-from qlmhook.channels.mail.plan import Mailing
+from qlmhook.channels.mail.due import Mailing
 from qlmhook.channels.mail.rendering import Templates
 from qlmhook.channels.mail.send import LicenseMails
 from qlmhook.channels.mail.smtp import Mailer
@@ -23,8 +23,8 @@ from qlmhook.services.decide import Decisions
 from qlmhook.services.deliver import Delivery
 from qlmhook.services.enrich import Enrichment
 from qlmhook.services.receive import Clock, Intake
-from qlmhook.services.rename import Renaming
-from qlmhook.storage import schema
+from qlmhook.services.rename_account import Renaming
+from qlmhook.storage import schema_version
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Accounts, load_accounts
 from qlmhook.vendors.loader import Plugins
@@ -82,7 +82,7 @@ class Service:
         plugins = plugins or Plugins()
         accounts = load_accounts(settings.vendors, plugins, default=settings.default_vendor)
         database = Database(settings.database)
-        schema.prepare(database)
+        schema_version.prepare(database)
         accounts = accounts.knowing(_known_vendors(database))
         templates = Templates(settings.mail.templates)
         mailer = Mailer(settings.mail)

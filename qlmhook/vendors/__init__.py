@@ -4,25 +4,9 @@ All that a plugin's author needs is imported from here: `from qlmhook.vendors im
 """
 
 from qlmhook.domain.events import Customer, Event, EventKind, Item, Message, Standing
-from qlmhook.errors import (
-    ConfigurationError,
-    DeliveryFailed,
-    MalformedNotification,
-    SignatureRejected,
-    VendorDisabled,
-)
-from qlmhook.vendors.api import (
-    Answer,
-    Get,
-    IssuedLicense,
-    Notification,
-    Outcome,
-    Post,
-    Reply,
-    Vendor,
-    Verified,
-)
-from qlmhook.vendors.form import FORM, parse_form
+from qlmhook.errors import ConfigurationError, DeliveryFailed, MalformedNotification, SignatureRejected, VendorDisabled
+from qlmhook.vendors.api import Answer, Get, IssuedLicense, Notification, Outcome, Post, Reply, Vendor, Verified
+from qlmhook.vendors.form_body import FORM, parse_form
 from qlmhook.vendors.hooks import hookimpl
 from qlmhook.vendors.settings import Texts, explain, load_section
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 from qlmhook.domain.events import Message
 from qlmhook.errors import DeliveryFailed
-from qlmhook.vendors.form import FORM
+from qlmhook.vendors.form_body import FORM
 
 
 @dataclass(frozen=True, kw_only=True)

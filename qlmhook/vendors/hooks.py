@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # a vendor plugin needs neither click nor flask
 
     from qlmhook.vendors.api import Vendor
     from qlmhook.vendors.commands import Demonstration
-    from qlmhook.vendors.keymakers import KeyMaker
+    from qlmhook.vendors.key_maker import KeyMaker
 
 PROJECT = "qlmhook"
 """pluggy's name for what the hooks belong to, and the group of the entry points."""

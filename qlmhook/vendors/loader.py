@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flask import Blueprint
 
     from qlmhook.vendors.commands import Demonstration
-    from qlmhook.vendors.keymakers import KeyMaker
+    from qlmhook.vendors.key_maker import KeyMaker
 
 
 class Plugins:

@@ -11,7 +11,7 @@ from qlmhook.config import Settings, load_settings
 from qlmhook.services.receive import Clock
 from qlmhook.services.wiring import Service, utc_now
 from qlmhook.services.worker import Worker
-from qlmhook.web.paths import create_core
+from qlmhook.web.page_of_path import create_core
 
 logger = logging.getLogger(__name__)
 

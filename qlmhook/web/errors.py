@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, NotFound
 
 from qlmhook.errors import QlmhookError
-from qlmhook.web.answers import plain, service
+from qlmhook.web.plain_answers import plain, service
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from qlmhook import errors
 from qlmhook.services.receive import Credentials
 from qlmhook.vendors.api import Notification
-from qlmhook.vendors.form import FORM, MAX_BODY, parse_form
-from qlmhook.web.answers import plain, service
+from qlmhook.vendors.form_body import FORM, MAX_BODY, parse_form
+from qlmhook.web.plain_answers import plain, service
 
 
 def webhook() -> Response:

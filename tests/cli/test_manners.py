@@ -15,7 +15,7 @@ import click
 import pytest
 
 from qlmhook.cli import commands
-from qlmhook.cli.binding import refuse_taken
+from qlmhook.cli.listen_address import refuse_taken
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX
 from qlmhook.errors import QlmhookError
 from qlmhook.inbox import notification_store

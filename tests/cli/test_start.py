@@ -16,7 +16,7 @@ import pytest
 from qlmhook.domain.events import Message
 from qlmhook.errors import SourceRefused, Unavailable
 from qlmhook.services.wiring import Service
-from qlmhook.storage import models, schema
+from qlmhook.storage import models, schema_version
 from qlmhook.vendors.accounts import Account
 from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
 from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
@@ -212,7 +212,9 @@ def test_tables_of_another_version_are_left_alone(
 
     finished = command(tmp_path / "qlmhook.toml", *arguments.split())
 
-    sentence = f"The database has tables of version {version}, this qlmhook works with {schema.VERSION}. {remedy}"
+    sentence = (
+        f"The database has tables of version {version}, this qlmhook works with {schema_version.VERSION}. {remedy}"
+    )
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr == f"qlmhook: {sentence}\n"
     with shop.service.database.reading():

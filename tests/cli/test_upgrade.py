@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qlmhook.storage import schema
+from qlmhook.storage import schema_version
 from tests.conftest import Configure
 from tests.support.engines import engine_of, execute
 from tests.support.released import load, version
@@ -14,8 +14,8 @@ from tests.support.server import PATIENCE, command, environment
 
 pytestmark = pytest.mark.own_database
 
-DONE = f"The tables of version 1 are of version {schema.VERSION} now; references and tables are checked.\n"
-CURRENT = f"The tables are of version {schema.VERSION} and as they should be: there is nothing to be done.\n"
+DONE = f"The tables of version 1 are of version {schema_version.VERSION} now; references and tables are checked.\n"
+CURRENT = f"The tables are of version {schema_version.VERSION} and as they should be: there is nothing to be done.\n"
 NO_BACKUP = "A database on a server is not backed up by this command: make sure that you have a backup of it.\n"
 
 
@@ -55,7 +55,7 @@ def test_of_two_at_once_one_waits_and_finds_nothing_to_do(config: Path, database
     assert [process.returncode for process in two] == [0, 0]
     assert sorted(text.endswith(DONE) for text in told) == [False, True]
     assert CURRENT in told
-    assert version(database_url) == schema.VERSION
+    assert version(database_url) == schema_version.VERSION
 
 
 def test_a_later_database_is_left_alone(config: Path, database_url: str) -> None:
@@ -65,6 +65,6 @@ def test_a_later_database_is_left_alone(config: Path, database_url: str) -> None
 
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr == (
-        f"qlmhook: The database has tables of version 99, this qlmhook works with {schema.VERSION}. Install the "
-        "qlmhook that upgraded it, or restore the backup from before the upgrade.\n"
+        f"qlmhook: The database has tables of version 99, this qlmhook works with {schema_version.VERSION}. "
+        "Install the qlmhook that upgraded it, or restore the backup from before the upgrade.\n"
     )

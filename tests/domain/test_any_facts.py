@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qlmhook.domain import entitlement
 from qlmhook.domain.events import EventKind, Standing
 from qlmhook.domain.facts import Fact
-from qlmhook.domain.lines import sort_out
+from qlmhook.domain.order_lines import sort_out
 from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import FOREVER
 from tests.support.made import KEYS, MONTH, TERMS, circumstances, day, issued, line, paid, subscription, told

@@ -8,7 +8,7 @@ from qlmhook.domain import entitlement
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
-from qlmhook.domain.lines import sort_out
+from qlmhook.domain.order_lines import sort_out
 from qlmhook.domain.terms import Terms
 from tests.support.made import TERMS, circumstances, day, derived, issued, line, paid, refund, subscription, told
 

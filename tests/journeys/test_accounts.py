@@ -21,7 +21,7 @@ from qlmhook.licensing.audit import Cause
 from qlmhook.outbox import queue as outbox_module
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
-from qlmhook.services.rename import CARRIERS
+from qlmhook.services.rename_account import CARRIERS
 from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, Clock, Configure, MailServer, Shop, free_port
 from tests.plugins.avangate.idn_peer import IdnPeer

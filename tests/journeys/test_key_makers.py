@@ -17,7 +17,7 @@ from qlmhook.licensing import keymakers
 from qlmhook.licensing.keymakers.random import RandomKeyMaker
 from qlmhook.reports import listings
 from qlmhook.vendors import hookimpl
-from qlmhook.vendors.keymakers import KeyMaker, KeyRequest
+from qlmhook.vendors.key_maker import KeyMaker, KeyRequest
 from tests.conftest import MAPPING, OpenPlainShop, PlainShop
 from tests.support.made import ANN, day
 from tests.support.shop import event

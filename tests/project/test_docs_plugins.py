@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from qlmhook.domain import addresses, events, purchases
 from qlmhook.reports import listings
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
-from qlmhook.vendors import api, form, hooks
+from qlmhook.vendors import api, form_body, hooks
 from qlmhook.vendors.settings import AccountSettings
 from qlmhook.vendors.testing import LONGEST, Messages, VendorContract, make_notification
 from qlmhook.web.app import create_app
@@ -363,15 +364,15 @@ def test_every_part_of_a_customer_is_named() -> None:
 
 def test_every_attribute_of_the_class_is_explained() -> None:
     assert rows("The class") == list(api.Vendor.__annotations__)
-    assert defaults("The class") == {
-        "plugin": "required",
-        "aliases": "`()`",
-        "content_types": "`(FORM,)`",
-        "signature_fields": "`frozenset()`",
-        "published_sources": "`()`",
-        "settings_template": '`""`',
-        "timezone": "`UTC`",
-    }
+    assert defaults("The class") == {name: default_of_attribute(name) for name in api.Vendor.__annotations__}
+
+
+def default_of_attribute(name: str) -> str:
+    if not hasattr(api.Vendor, name):
+        return "required"
+    default = getattr(api.Vendor, name)
+    told = str(default) if isinstance(default, tzinfo) else repr(default).replace(repr(form_body.FORM), "FORM")
+    return "`" + told.replace("'", '"') + "`"
 
 
 def test_every_setting_that_the_service_keeps_for_itself_is_named() -> None:
@@ -404,8 +405,10 @@ def test_the_other_limits_are_the_services() -> None:
     assert f"more than {purchases.MAX_QUANTITY:,} units" in limits
     assert f"more than {purchases.MAX_KEYS:,} where" in limits
     assert f"has more than {addresses.LONGEST} characters" in section("Customer")
-    assert f"{form.MAX_FIELDS:,} fields and {form.MAX_VALUE // 1024} KiB" in section("The life of a notification")
-    assert f"{form.MAX_BODY // 1024**2} MiB" in section("The life of a notification")
+    assert f"{form_body.MAX_FIELDS:,} fields and {form_body.MAX_VALUE // 1024} KiB" in section(
+        "The life of a notification"
+    )
+    assert f"{form_body.MAX_BODY // 1024**2} MiB" in section("The life of a notification")
 
 
 def column_lengths(name: str) -> Iterator[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
-from qlmhook.services.upgrade import upgrade
+from qlmhook.services.upgrade_database import upgrade
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.storage.license_status import STATUSES

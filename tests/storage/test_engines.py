@@ -7,7 +7,7 @@ import pytest
 
 from qlmhook.reports import listings
 from qlmhook.storage import models
-from qlmhook.vendors.form import MAX_BODY
+from qlmhook.vendors.form_body import MAX_BODY
 from tests.conftest import KEY, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, signed

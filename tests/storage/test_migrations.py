@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from qlmhook.errors import ConfigurationError, Unavailable, UpgradeFailed
-from qlmhook.services.upgrade import upgrade
-from qlmhook.storage import engines, schema
+from qlmhook.services.upgrade_database import upgrade
+from qlmhook.storage import engines, schema_version
 from qlmhook.storage.database import Database
 from qlmhook.storage.migrations import MIGRATIONS
 from tests.support.engines import empty_database, engine_of, execute
@@ -30,7 +30,7 @@ KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
 import peewee
-from qlmhook.services.upgrade import upgrade
+from qlmhook.services.upgrade_database import upgrade
 from qlmhook.storage.database import Database
 
 url, number = sys.argv[1], int(sys.argv[2])
@@ -84,7 +84,7 @@ def today(tables: dict[str, Table]) -> dict[str, Table]:
         "outbox": [row | ({"kind": "confirmation"} if row["kind"] == "idn" else {}) for row in tables["outbox"]],
         "hold": [row | {"subscription_ref": reference_in(row["subject"])} for row in tables["hold"]],
         "order_name": [],
-        "schema_version": [{"id": 1, "version": schema.VERSION}],
+        "schema_version": [{"id": 1, "version": schema_version.VERSION}],
     }
 
 
@@ -97,12 +97,12 @@ def reference_in(subject: str) -> str:
 def fresh_catalog(url: str, folder: Path) -> list[tuple[object, ...]]:
     """What the engine tells of tables that are made today."""
     with empty_database(engine_of(url), folder) as fresh:
-        schema.prepare(Database(fresh))
+        schema_version.prepare(Database(fresh))
         return catalog(fresh)
 
 
 def test_every_version_has_a_migration() -> None:
-    assert list(MIGRATIONS) == list(range(2, schema.VERSION + 1))
+    assert list(MIGRATIONS) == list(range(2, schema_version.VERSION + 1))
 
 
 def test_an_upgraded_database_has_the_tables_of_a_fresh_one(url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -126,7 +126,7 @@ def test_the_second_time_there_is_nothing_to_be_done(url: str) -> None:
     before = rows(url)
 
     assert carry_forward(url) == [
-        f"The tables are of version {schema.VERSION} and as they should be: there is nothing to be done."
+        f"The tables are of version {schema_version.VERSION} and as they should be: there is nothing to be done."
     ]
     assert rows(url) == before
 
@@ -134,20 +134,20 @@ def test_the_second_time_there_is_nothing_to_be_done(url: str) -> None:
 def test_an_empty_database_gets_its_tables(database_url: str) -> None:
     told = carry_forward(database_url)
 
-    assert told == [f"The database was empty: its tables are made, of version {schema.VERSION}."]
-    assert version(database_url) == schema.VERSION
+    assert told == [f"The database was empty: its tables are made, of version {schema_version.VERSION}."]
+    assert version(database_url) == schema_version.VERSION
 
 
 def test_tables_of_today_that_have_the_old_number_get_the_new_one(database_url: str) -> None:
     """As those that were made between 0.1.0 and the version that counts."""
-    schema.prepare(Database(database_url))
+    schema_version.prepare(Database(database_url))
     execute(database_url, "UPDATE schema_version SET version = 1")
     before = catalog(database_url)
 
     carry_forward(database_url)
 
     assert catalog(database_url) == before
-    assert version(database_url) == schema.VERSION
+    assert version(database_url) == schema_version.VERSION
 
 
 @pytest.mark.parametrize("number", [1, 4, 11])
@@ -199,7 +199,7 @@ def test_every_writer_waits_for_the_upgrade(url: str) -> None:
         pass
 
     with writer.transaction(patience=1):
-        assert schema.stored_version(database) == 1
+        assert schema_version.stored_version(database) == 1
     database.close()
     writer.close()
 
@@ -208,7 +208,7 @@ def test_a_later_database_is_refused_with_both_numbers(url: str) -> None:
     execute(url, "UPDATE schema_version SET version = 99")
     before = rows(url)
 
-    with pytest.raises(ConfigurationError, match=f"of version 99, this qlmhook works with {schema.VERSION}"):
+    with pytest.raises(ConfigurationError, match=f"of version 99, this qlmhook works with {schema_version.VERSION}"):
         carry_forward(url)
 
     assert rows(url) == before
@@ -235,7 +235,7 @@ def test_tables_that_are_not_as_they_should_be_are_found(
     if released:
         load(database_url)
     else:
-        schema.prepare(Database(database_url))
+        schema_version.prepare(Database(database_url))
     on = " ON refusal" if engine_of(database_url) == "mariadb" else ""
     execute(database_url, change.format(index=f"refusal_reason{on}"))
     before = version(database_url)

@@ -13,7 +13,7 @@ import psycopg
 import pymysql
 from pymysql.constants import CLIENT
 
-from qlmhook.storage import models, schema
+from qlmhook.storage import models, schema_version
 from qlmhook.storage.database import Database, WriterLock
 
 POSTGRES = os.environ.get("QLMHOOK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
@@ -90,7 +90,7 @@ class Shelf:
         """Return the URL of an engine's database, which has no rows but those that are always there."""
         if engine not in self._urls:
             url = self._stack.enter_context(empty_database(engine, Path()))
-            schema.prepare(Database(url))
+            schema_version.prepare(Database(url))
             self._urls[engine] = url
         elif engine == "postgresql":
             execute(self._urls[engine], "SET lock_timeout = '5s'; " + "; ".join(map(self._restart, _TABLES)))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlmhook.errors import MalformedNotification, TooLarge
-from qlmhook.vendors.form import MAX_FIELDS, MAX_VALUE, parse_form
+from qlmhook.vendors.form_body import MAX_FIELDS, MAX_VALUE, parse_form
 
 Quote = Callable[[str], bytes]
 

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from qlmhook.channels import http
-from qlmhook.channels.alert.plan import Alerts
-from qlmhook.channels.confirmation import plan as confirmation_plan
+from qlmhook.channels.alert.due import Alerts
+from qlmhook.channels.confirmation import due as confirmation_due
 from qlmhook.errors import DeliveryFailed
 from qlmhook.inbox import notification_store
 from qlmhook.outbox import queue
@@ -26,7 +26,7 @@ class ShopConfirmations:
         """Confirm an order and return the shop's answer; raises NotYet, DeliveryFailed."""
         account = self._accounts.named(row.vendor)
         with self._database.reading():
-            obstacle = confirmation_plan.obstacle(account, row.order_ref)
+            obstacle = confirmation_due.obstacle(account, row.order_ref)
             if obstacle is not None and obstacle.final:
                 raise DeliveryFailed(
                     f"{obstacle.why} The shop is not told that the order is fulfilled: settle it there.", permanent=True
@@ -41,8 +41,8 @@ class ShopConfirmations:
 
         The operator is told of one that has waited for long.
         """
-        obstacle = confirmation_plan.obstacle(self._accounts.named(row.vendor), row.order_ref)
-        if obstacle is not None and now - row.created_at > confirmation_plan.PATIENCE:
+        obstacle = confirmation_due.obstacle(self._accounts.named(row.vendor), row.order_ref)
+        if obstacle is not None and now - row.created_at > confirmation_due.PATIENCE:
             self._alerts.tell(
                 subject=f"Order {row.order_ref}: the confirmation waits since {row.created_at:%Y-%m-%d}",
                 text=f"{obstacle.why} Until then the shop is not told that the order is fulfilled: see "

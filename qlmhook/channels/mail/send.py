@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from qlmhook.channels.mail import plan as mail_plan
+from qlmhook.channels.mail import due as mail_due
 from qlmhook.channels.mail import variables
+from qlmhook.channels.mail.mail_terms import terms_of_today
 from qlmhook.channels.mail.rendering import Templates
 from qlmhook.channels.mail.smtp import Mailer
-from qlmhook.channels.mail.today import terms_of_today
 from qlmhook.errors import DeliveryFailed
 from qlmhook.outbox import queue
 from qlmhook.storage import models
@@ -27,13 +27,13 @@ class LicenseMails:
         """Send a mail, without the licenses that were revoked meanwhile; raises DeliveryFailed."""
         payload = queue.payload_of(row)
         with self._database.reading():
-            every = mail_plan.licenses_in(row)
+            every = mail_due.licenses_in(row)
             if not every:
                 raise DeliveryFailed("Another mail has taken the place of this one.", permanent=True)
             licenses = [license for license in every if license.revoked_at is None]
         if len(licenses) < len(every):
             with self._database.transaction():
-                mail_plan.withdraw(row, [license for license in every if license.revoked_at is not None])
+                mail_due.withdraw(row, [license for license in every if license.revoked_at is not None])
         if not licenses:
             return "Not sent: the license was revoked before."
         with self._database.reading():
@@ -41,7 +41,7 @@ class LicenseMails:
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
             terms = terms_of_today(licenses[0], row.order_ref)
         content = self._templates.render(payload["template"], items, subject=terms.mail_subject if terms else "")
-        to = mail_plan.address_of(row, licenses)
+        to = mail_due.address_of(row, licenses)
         with self._database.transaction():
             queue.describe(row, subject=content.subject, to=to)
         self._mailer.send(

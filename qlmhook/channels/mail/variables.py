@@ -3,7 +3,7 @@
 from datetime import datetime, tzinfo
 
 from qlmhook.channels.mail.rendering import Variables
-from qlmhook.licensing import keys
+from qlmhook.licensing import key_format
 from qlmhook.storage import models
 
 
@@ -14,7 +14,7 @@ def of_license(license: models.License, order_ref: str, zone: tzinfo) -> Variabl
     """
     customer = license.customer
     values = {
-        "ActivationKey": keys.grouped(license.key),
+        "ActivationKey": key_format.grouped(license.key),
         "ProductName": license.product_name,
         "MajorVersion": str(license.major_version),
         "MinorVersion": str(license.minor_version),

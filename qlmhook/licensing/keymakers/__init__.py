@@ -2,7 +2,7 @@
 
 from qlmhook.licensing.keymakers.random import RandomKeyMaker
 from qlmhook.vendors.hooks import hookimpl
-from qlmhook.vendors.keymakers import KeyMaker
+from qlmhook.vendors.key_maker import KeyMaker
 
 
 @hookimpl

@@ -7,8 +7,8 @@ the base length of QLM's keys. QLM's own encoding is proprietary; these keys onl
 import secrets
 
 from qlmhook.domain.license_models import LICENSE_MODELS
-from qlmhook.licensing.keys import ALPHABET, RANDOM_LENGTH, check_character
-from qlmhook.vendors.keymakers import KeyMaker, KeyRequest
+from qlmhook.licensing.key_format import ALPHABET, RANDOM_LENGTH, check_character
+from qlmhook.vendors.key_maker import KeyMaker, KeyRequest
 
 
 class RandomKeyMaker(KeyMaker):

@@ -7,8 +7,8 @@ from qlmhook.domain import products
 from qlmhook.domain.entitlement import Entitlement, Grant
 from qlmhook.domain.holds import Hold
 from qlmhook.errors import KeyNotMade, PropertyError
-from qlmhook.licensing import keys
-from qlmhook.vendors.keymakers import LONGEST_KEY, KeyMaker, KeyRequest
+from qlmhook.licensing import key_format
+from qlmhook.vendors.key_maker import LONGEST_KEY, KeyMaker, KeyRequest
 
 
 class KeyMakers:
@@ -46,7 +46,7 @@ class KeyMakers:
                 "plugin that brings it, or name another one with is_keymaker."
             )
         key = self._makers[name].make(request)
-        if not (key.isascii() and 0 < len(key) <= LONGEST_KEY and key == keys.normalize(key)):
+        if not (key.isascii() and 0 < len(key) <= LONGEST_KEY and key == key_format.normalize(key)):
             raise KeyNotMade(
                 f"the key maker {name!r} made one that cannot be typed. A key has up to {LONGEST_KEY} capital letters "
                 "and digits, behind the first without I, L and O."

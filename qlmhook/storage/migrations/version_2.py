@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import peewee
 
 from qlmhook.storage.engines import MySQL
-from qlmhook.storage.migrations.reshape import FrozenTable, reshape
+from qlmhook.storage.migrations.table_changes import FrozenTable, reshape
 
 TABLES = frozenset(
     {

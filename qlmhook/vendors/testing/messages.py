@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from qlmhook.domain.events import EventKind
 from qlmhook.vendors.api import Notification
-from qlmhook.vendors.form import FORM, parse_form
+from qlmhook.vendors.form_body import FORM, parse_form
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """When a notification of `make_notification` is received, unless a test says otherwise."""

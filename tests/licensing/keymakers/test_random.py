@@ -3,9 +3,9 @@
 import pytest
 
 from qlmhook.domain.license_models import LICENSE_MODELS
-from qlmhook.licensing import keys
+from qlmhook.licensing import key_format
 from qlmhook.licensing.keymakers.random import RandomKeyMaker
-from qlmhook.vendors.keymakers import KeyRequest
+from qlmhook.vendors.key_maker import KeyRequest
 from tests.support.made import day
 
 
@@ -19,7 +19,7 @@ def test_a_key_begins_with_the_letter_of_its_model(model: str, letter: str) -> N
     key = new_key(model)
 
     assert key[0] == letter
-    assert keys.is_well_formed(key)
+    assert key_format.is_well_formed(key)
 
 
 def test_a_key_has_120_random_bits() -> None:

@@ -7,17 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from qlmhook.vendors import (
-    Answer,
-    Customer,
-    Get,
-    Item,
-    Message,
-    Notification,
-    Outcome,
-    Standing,
-    Verified,
-)
+from qlmhook.vendors import Answer, Customer, Get, Item, Message, Notification, Outcome, Standing, Verified
 from tests.vendors.contract.kiosk import Kiosk
 from tests.vendors.contract.mistakes import fails
 

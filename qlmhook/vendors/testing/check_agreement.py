@@ -5,7 +5,7 @@ from datetime import datetime
 
 from qlmhook.domain.events import Event, EventKind, Item, Message
 from qlmhook.vendors.testing.messages import BESIDE, KINDS, OF_THE_SALE
-from qlmhook.vendors.testing.subject import Subject, expect_none
+from qlmhook.vendors.testing.plugin_under_test import Subject, expect_none
 
 _TAKE_BACK = "refund", "reversal", "cancellation"
 _DISPUTES = "dispute_opened", "dispute_won", "dispute_lost"

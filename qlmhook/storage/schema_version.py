@@ -3,7 +3,7 @@
 import peewee
 
 from qlmhook.errors import ConfigurationError, UpgradeFailed
-from qlmhook.storage import shape
+from qlmhook.storage import table_shape
 from qlmhook.storage.database import Database, WriterLock
 from qlmhook.storage.migrations import MIGRATIONS
 from qlmhook.storage.models import TABLES, SchemaVersion
@@ -68,7 +68,7 @@ def migrate(database: Database, found: int) -> None:
     written last: until then nothing has changed, or on MySQL and MariaDB, it can be done again.
     """
     with database.changing_tables() as connected:
-        _require_none(shape.orphans(connected))
+        _require_none(table_shape.orphans(connected))
         for version in range(found + 1, VERSION + 1):
             MIGRATIONS[version](connected)
         _require_sound(connected)
@@ -82,7 +82,7 @@ def require_sound(database: Database) -> None:
 
 
 def _require_sound(connected: peewee.Database) -> None:
-    _require_none([*shape.orphans(connected), *shape.differences(connected, TABLES)])
+    _require_none([*table_shape.orphans(connected), *table_shape.differences(connected, TABLES)])
 
 
 def _require_none(faults: list[str]) -> None:

@@ -13,7 +13,7 @@ from qlmhook_avangate.vendor import Avangate
 from qlmhook.domain.events import Customer, Event, EventKind, Item, Message, Standing
 from qlmhook.errors import MalformedNotification
 from qlmhook.reports import listings
-from qlmhook.services.reading import read
+from qlmhook.services.check_message import read
 from qlmhook.vendors.accounts import Account
 from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
 from qlmhook.vendors.testing import make_notification

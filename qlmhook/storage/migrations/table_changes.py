@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import peewee
 
-from qlmhook.storage import shape
+from qlmhook.storage import table_shape
 from qlmhook.storage.database import current_database
 
 
@@ -32,7 +32,7 @@ def reshape(database: peewee.Database, model: type[FrozenTable], *, filled: Mapp
     table = model._meta.table_name
     if not database.table_exists(table):
         model._schema.create_table()
-    is_, should = shape.found(database, table), shape.wanted(database, model)
+    is_, should = table_shape.found(database, table), table_shape.wanted(database, model)
     new = {name: column for name, column in should.columns.items() if name not in is_.columns}
     changed = {
         name for name in should.columns.keys() - new.keys() if is_.columns[name].type != should.columns[name].type
@@ -87,9 +87,9 @@ def _make_anew(
 
 
 def _add_indexes(database: peewee.Database, model: type[FrozenTable]) -> None:
-    there = shape.found(database, model._meta.table_name).indexes
+    there = table_shape.found(database, model._meta.table_name).indexes
     for index in model._meta.fields_to_index():
-        if shape.index_of(index) not in there:
+        if table_shape.index_of(index) not in there:
             statement, _ = model._schema._create_index(index, safe=False).query()
             _run(database, statement)
 

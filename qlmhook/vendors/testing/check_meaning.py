@@ -8,11 +8,11 @@ from decimal import Decimal
 from qlmhook.domain.events import Event, EventKind, Item, Message
 from qlmhook.errors import MalformedNotification
 from qlmhook.vendors.api import Outcome
-from qlmhook.vendors.testing import shapes
+from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
-from qlmhook.vendors.testing.subject import Subject, attempt, expect_none
-from qlmhook.vendors.testing.values import LONGEST, Value, values_of
-from qlmhook.vendors.testing.watching import watched
+from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none
+from qlmhook.vendors.testing.returned_values import LONGEST, Value, values_of
+from qlmhook.vendors.testing.watched_builtins import watched
 
 _PRODUCT_ID = re.compile(r"[0-9A-Za-z_.-]+")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -155,7 +155,7 @@ class Meaning(Subject):
         vendor, understood = self._vendor(), self._understood()
         readable = [notification for name, notification in self._notifications().items() if name in understood]
         faults = []
-        for other in shapes.of_another_shape(readable):
+        for other in odd_bodies.of_another_shape(readable):
             told = attempt(vendor.parse, other)
             if not isinstance(told, Message | MalformedNotification):
                 faults.append(f"parse() must raise MalformedNotification for {other.body!r:.400}: {told!r}.")

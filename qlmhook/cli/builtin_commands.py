@@ -11,7 +11,7 @@ from qlmhook.cli.notification import notification
 from qlmhook.cli.outbox import outbox_
 from qlmhook.cli.plugin import plugin
 from qlmhook.cli.property import property_
-from qlmhook.cli.server import serve, worker
+from qlmhook.cli.serve import serve, worker
 from qlmhook.cli.upgrade import upgrade
 from qlmhook.cli.vendor import vendor
 from qlmhook.vendors import hookimpl

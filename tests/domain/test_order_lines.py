@@ -7,7 +7,7 @@ import pytest
 
 from qlmhook.domain.events import EventKind
 from qlmhook.domain.facts import Fact
-from qlmhook.domain.lines import Subject, sort_out
+from qlmhook.domain.order_lines import Subject, sort_out
 from tests.support.made import line, paid, refund, subscription, told
 
 ONE, TWO = line("101#1"), line("102#1", product="102")

@@ -11,7 +11,7 @@ import pytest
 from qlmhook.domain.events import Event, Message
 from qlmhook.errors import DeliveryFailed
 from qlmhook.vendors.api import Answer, Notification, Outcome, Reply, Vendor, Verified
-from qlmhook.vendors.testing import shapes
+from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON, Messages
 
 
@@ -54,11 +54,11 @@ class Subject(ABC):
 
     def unsigned(self, notification: Notification) -> Notification:
         """Return a notification without its signature; override this where it is in a body that is no form."""
-        return shapes.without_signature(notification, self.vendor_class.signature_fields)
+        return odd_bodies.without_signature(notification, self.vendor_class.signature_fields)
 
     def changed(self, notification: Notification) -> Iterator[Notification]:
         """Yield a notification with one signed byte changed; override this where the vendor signs less."""
-        return shapes.with_one_byte_changed(notification, self.vendor_class.signature_fields)
+        return odd_bodies.with_one_byte_changed(notification, self.vendor_class.signature_fields)
 
     def make_vendor(self, *keys: str) -> Vendor:
         """Return an account named `shop` with these secrets."""

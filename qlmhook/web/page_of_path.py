@@ -8,19 +8,19 @@ from werkzeug.routing import BaseConverter
 
 from qlmhook.errors import ConfigurationError
 from qlmhook.services.wiring import Service
-from qlmhook.vendors.form import MAX_BODY
-from qlmhook.web import ops
-from qlmhook.web.answers import plain
+from qlmhook.vendors.form_body import MAX_BODY
+from qlmhook.web import monitoring
 from qlmhook.web.errors import handle_errors
+from qlmhook.web.plain_answers import plain
 from qlmhook.web.webhook import webhook
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 
 LOOKS: Mapping[str, Callable[[], Response]] = {
-    "pinghttp": ops.ping,
-    "healthz": ops.health,
-    "readyz": ops.readiness,
-    "metrics": ops.show_metrics,
+    "pinghttp": monitoring.ping,
+    "healthz": monitoring.health,
+    "readyz": monitoring.readiness,
+    "metrics": monitoring.show_metrics,
 }
 """The pages that are only looked at, by the last segment of their paths in lower case."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from qlmhook.domain.facts import Place
-from qlmhook.licensing import keys
+from qlmhook.licensing import key_format
 from qlmhook.licensing.assessment import Facts
 from qlmhook.licensing.audit import Cause
 from qlmhook.outbox import queue
@@ -72,7 +72,7 @@ def _licenses_of(vendors: Collection[str], places: Collection[Place], reference:
 
 def _retire(gone: models.License, stays: models.License, cause: Cause) -> None:
     """Revoke a license, and take it out of its subscription and line, so that nothing brings it back by itself."""
-    why = f"It was issued twice; {keys.grouped(stays.key)} stays. {cause.why}"
+    why = f"It was issued twice; {key_format.grouped(stays.key)} stays. {cause.why}"
     revoked_at = gone.revoked_at or cause.at
     before = {"line": gone.line, "subscription_ref": gone.subscription_ref}
     after = {"line": f"double {gone.id}", "subscription_ref": ""}

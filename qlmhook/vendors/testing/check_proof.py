@@ -9,10 +9,10 @@ import pytest
 
 from qlmhook.errors import Refused, SignatureRejected, VendorDisabled
 from qlmhook.vendors.api import Notification
-from qlmhook.vendors.testing import shapes
+from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
-from qlmhook.vendors.testing.subject import Subject, attempt, expect_none, refusal
-from qlmhook.vendors.testing.watching import watched
+from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none, refusal
+from qlmhook.vendors.testing.watched_builtins import watched
 
 SKEW = timedelta(seconds=30)
 """How far a shop's clock may go before ours."""
@@ -66,8 +66,8 @@ class Proof(Subject):
         faults = []
         for name, body in self.messages().named():
             genuine = self.sign(body, self.key, NOON)
-            for other in [] if genuine.fields else shapes.spelled_otherwise(genuine.body):
-                if not refusal(vendor, shapes.with_body(genuine, other)):
+            for other in [] if genuine.fields else odd_bodies.spelled_otherwise(genuine.body):
+                if not refusal(vendor, odd_bodies.with_body(genuine, other)):
                     faults.append(
                         f"The message `{name}` is verified with the signature of one that is spelled otherwise"
                     )
@@ -167,8 +167,8 @@ class Proof(Subject):
         vendor = self._vendor()
         genuine = self._notifications()["paid"]
 
-        for body in shapes.RUBBISH:
-            told = attempt(lambda rubbish=body: vendor.verify(shapes.with_body(genuine, rubbish)))
+        for body in odd_bodies.RUBBISH:
+            told = attempt(lambda rubbish=body: vendor.verify(odd_bodies.with_body(genuine, rubbish)))
 
             assert isinstance(told, Refused), (
                 f"verify() must raise SignatureRejected or MalformedNotification for the body {body!r}: {told!r}."

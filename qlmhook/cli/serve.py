@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from qlmhook.cli.binding import checked_bind, refuse_taken
-from qlmhook.cli.opening import open_service
+from qlmhook.cli.listen_address import checked_bind, refuse_taken
+from qlmhook.cli.open_service import open_service
 from qlmhook.services.worker import Worker
 
 

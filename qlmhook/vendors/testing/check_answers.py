@@ -9,9 +9,9 @@ import pytest
 from qlmhook.domain.events import Message
 from qlmhook.errors import DeliveryFailed, MalformedNotification
 from qlmhook.vendors.api import Answer, IssuedLicense, Notification, Outcome, Reply
-from qlmhook.vendors.testing import shapes
+from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
-from qlmhook.vendors.testing.subject import Subject, attempt, expect_none
+from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none
 
 _SHOWN = 20
 
@@ -41,7 +41,7 @@ class Answers(Subject):
         ]
         verified = self._verified(genuine[0]) if genuine else None
         faults = []
-        for other in shapes.without_a_part(genuine if verified else ()):
+        for other in odd_bodies.without_a_part(genuine if verified else ()):
             if isinstance(attempt(vendor.parse, other), Message):
                 told = attempt(vendor.receipt, other, verified, Outcome(at=NOON))
                 if not isinstance(told, Reply):

@@ -7,15 +7,15 @@ from typing import Any
 
 from qlmhook.catalog import mappings
 from qlmhook.catalog.mappings import RenamedProperty
-from qlmhook.channels.alert.plan import Alerts
+from qlmhook.channels.alert.due import Alerts
 from qlmhook.errors import NotFound, QlmhookError
-from qlmhook.inbox import fact_form, fact_store, notification_store
+from qlmhook.inbox import fact_json, fact_store, notification_store
 from qlmhook.licensing.audit import Cause
-from qlmhook.services import doubles
+from qlmhook.services import sold_twice
 from qlmhook.services.apply import Application
-from qlmhook.services.doubles import Double
-from qlmhook.services.reading import read
+from qlmhook.services.check_message import read
 from qlmhook.services.receive import Clock
+from qlmhook.services.sold_twice import Double
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Account, Accounts
@@ -35,7 +35,7 @@ class Renamed:
     notifications: int
     licenses: int
     properties: list[RenamedProperty]
-    doubles: list[Double]
+    sold_twice: list[Double]
 
 
 class Renaming:
@@ -62,7 +62,7 @@ class Renaming:
         with self._database.transaction():
             self._refuse_unknown(old)
             _refuse_another_plugin(old, account)
-            orders, subscriptions = doubles.known_to_both(old, name)
+            orders, subscriptions = sold_twice.known_to_both(old, name)
             for row in _each(models.Notification, old):
                 notification_store.relabel(row, account)
             _merge_facts(old, name)
@@ -71,10 +71,10 @@ class Renaming:
             _hurry(old, now)
             moved = {table: _move(table, old, name) for table in CARRIERS if table is not models.License}
             about = fact_store.about(name, order_refs=orders, subscription_refs=subscriptions)
-            parted = list(doubles.part(about, old, cause))
+            parted = list(sold_twice.part(about, old, cause))
             moved[models.License] = _move(models.License, old, name)  # two of one line would collide
             self._application.settle(account, about, cause)
-            doubles.join_confirmations(name, orders, now)
+            sold_twice.join_confirmations(name, orders, now)
             renamed = mappings.rename_account(old, name, now=now)
             self._tell(old, name, parted, now)
         return Renamed(
@@ -82,7 +82,7 @@ class Renaming:
             notifications=moved[models.Notification],
             licenses=moved[models.License],
             properties=renamed,
-            doubles=parted,
+            sold_twice=parted,
         )
 
     def _heir(self, old: str, new: str) -> Account:
@@ -143,7 +143,7 @@ def _merge_facts(old: str, new: str) -> None:
     """Of two facts that say the same the one that was learned first stays, as if the other had been a repeat."""
     table = models.Fact
     for row in _each(table, old):
-        digest = fact_form.digest_of(new, row.data, row.form)
+        digest = fact_json.digest_of(new, row.data, row.form)
         twin = table.get_or_none(table.digest == digest, table.id != row.id)
         later = None if twin is None else max(row, twin, key=lambda fact: (fact.learned_at, fact.id))
         if later is not None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from qlmhook.domain import plans
+from qlmhook.domain import plan_changes
 from qlmhook.domain.events import Item, Standing
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
@@ -89,4 +89,4 @@ def test_a_word_without_a_product_is_about_the_quantity_alone() -> None:
 
 
 def test_terms_of_a_plan_have_a_place_of_their_own() -> None:
-    assert plans.place_of(change(product="202")) == ("S", "plan 202")
+    assert plan_changes.place_of(change(product="202")) == ("S", "plan 202")

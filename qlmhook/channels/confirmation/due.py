@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from qlmhook.catalog import mappings
 from qlmhook.channels.channel import Channel
-from qlmhook.channels.mail import plan as mail_plan
+from qlmhook.channels.mail import due as mail_due
 from qlmhook.domain.entitlement import Entitlement
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.purchases import Purchase
@@ -64,7 +64,7 @@ def obstacle(account: Account, order_ref: str) -> Obstacle | None:
     holds = models.Hold.select().where(models.Hold.vendor == account.name, models.Hold.order_ref == order_ref)
     if (hold := holds.first()) is not None:
         return Obstacle(why=f"The order is held: {hold.reason}")
-    by_hand = mail_plan.sent_by_hand(account.name, order_ref)
+    by_hand = mail_due.sent_by_hand(account.name, order_ref)
     for matter in assess(account, fact_store.about(account.name, order_refs=[order_ref])):
         if order_ref in matter.orders:
             order_ref = matter.name_of(order_ref)
@@ -123,11 +123,11 @@ def _waits_for_mail(
     A late message about an order that a newer one has overtaken is not mailed: the newer one's mail counts then.
     """
     grants = [entitlement.grants[license.unit - 1] for license in licenses]
-    mails = mail_plan.planned(licenses, {purchase.order_ref, *(grant.purchase.order_ref for grant in grants)})
+    mails = mail_due.planned(licenses, {purchase.order_ref, *(grant.purchase.order_ref for grant in grants)})
     for license, grant in zip(licenses, grants, strict=True):
         gone_out = mails.get((license.id, purchase.order_ref), mails.get((license.id, grant.purchase.order_ref)))
         if gone_out is None:
-            gone_out = not mail_plan.template_for(entitlement, grant)  # nothing was written: is a mail still due?
+            gone_out = not mail_due.template_for(entitlement, grant)  # nothing was written: is a mail still due?
         if not gone_out and license.id not in by_hand:
             return True
     return False

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlmhook.domain.events import EventKind
-from qlmhook.domain.lines import sort_out
-from qlmhook.domain.orders import joined, names_of, under_one_name
+from qlmhook.domain.order_lines import sort_out
+from qlmhook.domain.order_names import joined, names_of, under_one_name
 from tests.support.made import line, paid, refund, told
 
 NAMES = st.sampled_from("abcdefgh")

@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from qlmhook.reports import figures
 from qlmhook.services.deliver import ALIVE_FOR
 from qlmhook.web import metrics
-from qlmhook.web.answers import plain, service
+from qlmhook.web.plain_answers import plain, service
 
 
 def ping() -> Response:

@@ -11,7 +11,7 @@ from qlmhook.domain.events import Event, EventKind
 from qlmhook.domain.facts import Fact
 from qlmhook.domain.rules import Effect, effect_of
 from qlmhook.inbox import fact_store
-from qlmhook.licensing import keys
+from qlmhook.licensing import key_format
 from qlmhook.licensing.assessment import policy_of
 from qlmhook.licensing.outcome import Applied, Concluded, Settled
 from qlmhook.outbox import queue
@@ -122,7 +122,7 @@ class Alerts(Channel):
             self._tell_of(applied, back[-1].event)  # it came before anybody knew that there was money in it
 
     def _tell_of_barred(self, order_ref: str, license: models.License, *, is_over: bool, now: datetime) -> None:
-        key, status, why = keys.grouped(license.key), license.status(now), license.barred_why.rstrip(".")
+        key, status, why = key_format.grouped(license.key), license.status(now), license.barred_why.rstrip(".")
         if is_over and not license.is_barred(now):
             status, why = "over", "the shop ended its subscription for good"
         self.tell(
@@ -135,7 +135,7 @@ class Alerts(Channel):
 
     def _tell_of_retired(self, settled: Settled, license: models.License) -> None:
         matter = settled.matter
-        key, kept = keys.grouped(license.key), keys.grouped(matter.licenses[license.unit].key)
+        key, kept = key_format.grouped(license.key), key_format.grouped(matter.licenses[license.unit].key)
         self.tell(
             subject=f"Order {license.order_ref}: two licenses were one",
             text=f"Orders {license.order_ref} and {matter.subject.order_ref} are of one subscription, which was "

@@ -4,12 +4,12 @@ import copy
 
 import click
 
-from qlmhook.cli import builtin
-from qlmhook.cli.opening import complain, load_installed
+from qlmhook.cli import builtin_commands
+from qlmhook.cli.open_service import complain, load_installed
 from qlmhook.errors import ConfigurationError
 from qlmhook.vendors.loader import Plugins
 
-BUILT_IN = builtin.__name__
+BUILT_IN = builtin_commands.__name__
 """The name that the built-in commands are registered by."""
 
 _FOUND = "qlmhook.commands"
@@ -35,7 +35,7 @@ class CommandsOfPlugins(click.Group):
 
 def _plugins(context: click.Context) -> Plugins:
     plugins = context.ensure_object(Plugins)
-    plugins.add(BUILT_IN, builtin)
+    plugins.add(BUILT_IN, builtin_commands)
     return plugins
 
 

@@ -8,7 +8,7 @@ import pytest
 from qlmhook.errors import ConfigurationError
 from qlmhook.vendors.api import Vendor
 from qlmhook.vendors.loader import Plugins
-from qlmhook.vendors.testing.subject import Subject, expect_none
+from qlmhook.vendors.testing.plugin_under_test import Subject, expect_none
 
 _NAME = re.compile(r"[a-z0-9_-]+")
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 from qlmhook.vendors.api import Notification
-from qlmhook.vendors.form import FORM
+from qlmhook.vendors.form_body import FORM
 from qlmhook.vendors.testing.messages import make_notification
 
 RUBBISH = (b"", b"\xff\xfe", b"=", b"{", b"[]", b"{}", b"null", b"true", b"0", b'"text"', b"<xml/>", b"%", b"a=%00")

@@ -6,7 +6,7 @@ import string
 import pytest
 
 from qlmhook.domain.license_models import LICENSE_MODELS
-from qlmhook.licensing import keys
+from qlmhook.licensing import key_format
 
 MODELS = {
     "permanent": "A",
@@ -41,18 +41,18 @@ def test_there_are_no_other_models() -> None:
 
 @pytest.mark.parametrize("grouped", ISSUED)
 def test_a_key_that_was_issued_stays_well_formed(grouped: str) -> None:
-    assert keys.is_well_formed(keys.normalize(grouped))
+    assert key_format.is_well_formed(key_format.normalize(grouped))
 
 
 @pytest.mark.parametrize("grouped", ISSUED)
 def test_every_wrong_character_is_caught(grouped: str) -> None:
-    key = keys.normalize(grouped)
+    key = key_format.normalize(grouped)
 
     accepted = [
         wrong
         for place in range(len(key))
         for character in string.ascii_uppercase + string.digits
-        if character != key[place] and keys.is_well_formed(wrong := key[:place] + character + key[place + 1 :])
+        if character != key[place] and key_format.is_well_formed(wrong := key[:place] + character + key[place + 1 :])
     ]
     assert accepted == []
 
@@ -61,12 +61,12 @@ def test_nearly_every_exchange_of_neighbors_is_caught() -> None:
     chance = random.Random(7064)
     exchanged = caught = 0
     for _ in range(200):
-        start = "F" + "".join(chance.choices(keys.ALPHABET, k=24))
-        key = start + keys.check_character(start)
+        start = "F" + "".join(chance.choices(key_format.ALPHABET, k=24))
+        key = start + key_format.check_character(start)
         for place in range(1, 25):
             wrong = key[:place] + key[place + 1] + key[place] + key[place + 2 :]
             exchanged += wrong != key
-            caught += wrong != key and not keys.is_well_formed(wrong)
+            caught += wrong != key and not key_format.is_well_formed(wrong)
 
     assert caught / exchanged > 0.97
 
@@ -81,7 +81,7 @@ def test_nearly_every_exchange_of_neighbors_is_caught() -> None:
     ],
 )
 def test_what_is_no_key_is_not_well_formed(key: str) -> None:
-    assert not keys.is_well_formed(key)
+    assert not key_format.is_well_formed(key)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_is_no_key_is_not_well_formed(key: str) -> None:
     ],
 )
 def test_a_key_is_shown_in_groups_of_five_whose_last_takes_the_rest(key: str, shown: str) -> None:
-    assert keys.grouped(key) == shown
+    assert key_format.grouped(key) == shown
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_a_key_is_shown_in_groups_of_five_whose_last_takes_the_rest(key: str, sh
     ],
 )
 def test_what_a_person_types_is_read_as_keys_are_stored(typed: str, stored: str) -> None:
-    assert keys.normalize(typed) == stored
+    assert key_format.normalize(typed) == stored
 
 
 def test_a_key_reads_back_as_it_was_shown() -> None:
-    stored = [keys.normalize(grouped) for grouped in ISSUED]
+    stored = [key_format.normalize(grouped) for grouped in ISSUED]
 
-    assert [keys.normalize(keys.grouped(key).lower()) for key in stored] == stored
+    assert [key_format.normalize(key_format.grouped(key).lower()) for key in stored] == stored

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from qlmhook.storage import schema
+from qlmhook.storage import schema_version
 from qlmhook.storage.backup import back_up
 from qlmhook.storage.database import Database
 
@@ -22,18 +22,18 @@ def upgrade(database: Database, *, now: datetime, tell: Callable[[str], None]) -
     Raises ConfigurationError for a database of a later release, UpgradeFailed, Unavailable, Unstorable.
     """
     with database.only_writer():
-        found = schema.stored_version(database)
+        found = schema_version.stored_version(database)
         if found is not None:
             _upgrade(database, found, now=now, tell=tell)
     if found is None:
-        schema.prepare(database)
-        tell(CREATED.format(version=schema.VERSION))
+        schema_version.prepare(database)
+        tell(CREATED.format(version=schema_version.VERSION))
 
 
 def _upgrade(database: Database, found: int, *, now: datetime, tell: Callable[[str], None]) -> None:
-    schema.require_known(found)
-    if found == schema.VERSION:
-        schema.require_sound(database)
+    schema_version.require_known(found)
+    if found == schema_version.VERSION:
+        schema_version.require_sound(database)
         tell(CURRENT.format(version=found))
         return
     database.require_nobody_else()
@@ -43,8 +43,8 @@ def _upgrade(database: Database, found: int, *, now: datetime, tell: Callable[[s
         target = backup_of(database.file, found, now)
         back_up(database.file, target)
         tell(BACKED_UP.format(file=target))
-    schema.migrate(database, found)
-    tell(DONE.format(found=found, version=schema.VERSION))
+    schema_version.migrate(database, found)
+    tell(DONE.format(found=found, version=schema_version.VERSION))
 
 
 def backup_of(file: Path, version: int, now: datetime) -> Path:

@@ -4,14 +4,14 @@ import shlex
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from qlmhook.channels.alert.plan import Alerts
+from qlmhook.channels.alert.due import Alerts
 from qlmhook.channels.channel import Channel
+from qlmhook.channels.mail.mail_terms import terms_of_today
 from qlmhook.channels.mail.rendering import one_line
-from qlmhook.channels.mail.today import terms_of_today
 from qlmhook.domain.addresses import address_key
 from qlmhook.domain.entitlement import Entitlement, Grant
 from qlmhook.errors import NotFound, QlmhookError
-from qlmhook.licensing import audit, keys
+from qlmhook.licensing import audit, key_format
 from qlmhook.licensing.outcome import Settled
 from qlmhook.outbox import queue
 from qlmhook.outbox.queue import Kind
@@ -135,7 +135,7 @@ class Mailing(Channel):
         Raises NotFound without an address, QlmhookError for a license that is revoked.
         """
         if license.revoked_at is not None:
-            key, why = keys.grouped(license.key), one_line(license.barred_why).rstrip(".") or "no reason is known"
+            key, why = key_format.grouped(license.key), one_line(license.barred_why).rstrip(".") or "no reason is known"
             raise QlmhookError(
                 f"The license {key} is revoked: {why}. If the customer shall use it, give it back first: "
                 f"`qlmhook license reinstate {key}`."
