@@ -1,57 +1,54 @@
 """Reads what a verified notification says, and refuses what the database cannot keep or the core cannot use."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import datetime
-from typing import Any
 
 from qlmhook.domain.events import Event, EventKind, Message
 from qlmhook.errors import MalformedNotification
 from qlmhook.vendors.api import Notification, Vendor
-
-LONGEST_KIND = 16
-LONGEST_REFERENCE = 64
+from qlmhook.vendors.returned_values import LONGEST, Value, values_of
 
 
 def read(vendor: Vendor, notification: Notification) -> Message:
-    """Return what a verified notification says, checked for what the database can keep.
+    """Return what a verified notification says, checked for what the database can keep and the core can use.
 
     Raises MalformedNotification, or whatever a faulty plugin raises.
     """
     message = vendor.parse(notification)
-    text = "".join(_texts(asdict(message)))
-    if "\0" in text:
-        raise MalformedNotification("The notification has a NUL character.")
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # JSON can carry half a character
-        raise MalformedNotification("The notification has text that is not Unicode.") from None
-    for name in ("kind", "order_ref", "order_status", "subscription_ref", "merchant"):
-        _refuse_too_long(name, getattr(message, name))
+    for value in values_of(message):
+        _refuse_unusable(value)
     for event in message.events:
-        for name in ("order_ref", "customer_ref", "case_ref"):
-            _refuse_too_long(f"event.{name}", getattr(event, name))
-        for other in event.also_known_as:
-            _refuse_too_long("event.also_known_as", other)
-        for item in event.items:
-            for name in ("line", "product_id", "subscription_ref", "group_ref"):
-                _refuse_too_long(f"item.{name}", getattr(item, name))
         _refuse_useless(event)
-        _refuse_unclear_times(event)
         _refuse_unclear_numbers(event)
     return message
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in a message that was taken apart into dicts and tuples."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from _texts(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _texts(part)
+def _refuse_unusable(value: Value) -> None:
+    """A value of another type, or longer than the database keeps, would be our own fault when it is stored."""
+    if not value.is_of_its_type:
+        raise MalformedNotification(
+            f"The plugin gave {value.path} as {type(value.value).__name__}: {str(value.value)[:80]!r}. Meant is "
+            f"{getattr(value.hint, '__name__', value.hint)}."
+        )
+    for text in value.texts:
+        if "\0" in text:
+            raise MalformedNotification(f"{value.path} has a NUL character.")
+        if not _is_unicode(text):  # JSON can carry half a character
+            raise MalformedNotification(f"{value.path} has text that is not Unicode.")
+        if len(text) > LONGEST.get(value.name, len(text)):
+            raise MalformedNotification(f"{value.path} is longer than {LONGEST[value.name]} characters: {text[:80]!r}.")
+    if value.is_naive_time:
+        raise MalformedNotification(
+            f"{value.path} is {value.value.isoformat()}, a time without a zone: the plugin must give it a tzinfo, such "
+            "as datetime.UTC."
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _ABOUT_MONEY = frozenset(EventKind) - {EventKind.PAID, EventKind.SUBSCRIPTION, EventKind.CUSTOMER}
@@ -88,19 +85,6 @@ def _refuse_useless(event: Event) -> None:
             raise MalformedNotification(f"{told} has an item without a line: name it, the same in every message.")
 
 
-def _refuse_unclear_times(event: Event) -> None:
-    times: dict[str, datetime | None] = {"at": event.at, "placed_at": event.placed_at, "paid_at": event.paid_at}
-    times |= {f"items[{place}].expires_at": item.expires_at for place, item in enumerate(event.items)}
-    if event.standing is not None:
-        times |= {f"standing.{name}": getattr(event.standing, name) for name in ("paused_from", "paused_until")}
-    for name, time in times.items():
-        if time is not None and time.utcoffset() is None:
-            raise MalformedNotification(
-                f"The {name} of the plugin's {event.kind.value} event is {time.isoformat()}, a time without a zone: "
-                "give it a tzinfo, such as datetime.UTC."
-            )
-
-
 def _refuse_unclear_numbers(event: Event) -> None:
     for place, item in enumerate(event.items):
         where = f"of items[{place}] in the plugin's {event.kind.value} event"
@@ -113,9 +97,3 @@ def _refuse_unclear_numbers(event: Event) -> None:
                 f"The amount {where} is {item.amount} in {item.currency[:20]!r}; meant are a number and a currency of "
                 "three capital letters, such as EUR."
             )
-
-
-def _refuse_too_long(name: str, text: str) -> None:
-    limit = LONGEST_KIND if name == "kind" else LONGEST_REFERENCE
-    if len(text) > limit:
-        raise MalformedNotification(f"{name} is longer than {limit} characters: {text[:80]!r}.")

@@ -36,7 +36,7 @@ class Texts(fields.Field[list[str]]):
             value = self._from_text(value)
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
             raise ValidationError("must be a list of texts")
-        return [text for text in value if text]
+        return [text for text in value if text.strip()]
 
     @staticmethod
     def _from_text(text: str) -> Any:

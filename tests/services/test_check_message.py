@@ -108,17 +108,17 @@ def test_what_the_database_cannot_keep_is_refused_wherever_it_stands(place: str,
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_reference_that_is_too_long_is_refused_in_every_event(place: int) -> None:
     """Of one without items, too."""
-    events = [replace(PAID, kind=EventKind.REFUNDED, items=()) for _ in range(2)]
+    events = [replace(PAID, kind=EventKind.REFUNDED, items=(), whole_order=True) for _ in range(2)]
     events[place] = replace(events[place], order_ref="1" * 65)
 
-    with pytest.raises(MalformedNotification, match=r"event\.order_ref is longer than 64 characters"):
+    with pytest.raises(MalformedNotification, match=rf"events\[{place}\]\.order_ref is longer than 64 characters"):
         read(told(*events), BODY)
 
 
 NAIVE_TIMES = [
     ("at", replace(PAID, at=NAIVE)),
     ("placed_at", replace(PAID, placed_at=NAIVE)),
-    ("placed_at", replace(PAID, kind=EventKind.REFUNDED, items=(), placed_at=NAIVE)),
+    ("placed_at", replace(PAID, kind=EventKind.REFUNDED, items=(), whole_order=True, placed_at=NAIVE)),
     ("items[1].expires_at", replace(PAID, items=(ITEM, replace(ITEM, expires_at=NAIVE)))),
     ("standing.paused_from", replace(SUBSCRIPTION, standing=Standing(paused=True, paused_from=NAIVE))),
     ("standing.paused_until", replace(SUBSCRIPTION, standing=Standing(paused=True, paused_until=NAIVE))),
@@ -131,11 +131,31 @@ def test_a_time_without_a_zone_is_held_with_a_sentence_for_the_plugins_author(
 ) -> None:
     """And the operator is told: it was stored, and no retry mends it."""
     sentence = (
-        f"The {field} of the plugin's {event.kind.value} event is 2026-01-02T03:04:05, a time without a zone: "
-        "give it a tzinfo, such as datetime.UTC."
+        f"events[1].{field} is 2026-01-02T03:04:05, a time without a zone: the plugin must give it a tzinfo, such as "
+        "datetime.UTC."
     )
 
     assert refused(shop, event) == sentence
+
+
+@pytest.mark.parametrize(
+    ("event", "complaint"),
+    [
+        (replace(PAID, items=(replace(ITEM, line=7),)), "events[1].items[0].line as int: '7'. Meant is str."),  # type: ignore[arg-type]
+        (replace(PAID, test="0"), "events[1].test as str: '0'. Meant is bool."),  # type: ignore[arg-type]
+        (replace(PAID, items=[ITEM]), "events[1].items as list: "),  # type: ignore[arg-type]
+    ],
+    ids=["number", "text", "list"],
+)
+def test_a_value_of_another_type_is_held_with_a_sentence(shop: Shop, event: Event, complaint: str) -> None:
+    """It would be our own fault when it is stored, and the shop would send it again and again."""
+    assert refused(shop, event).startswith(f"The plugin gave {complaint}")
+
+
+def test_every_general_id_is_as_short_as_the_others(shop: Shop) -> None:
+    general = replace(PAID, items=(replace(ITEM, general_ids=("a", "b" * 65)),))
+
+    assert refused(shop, general).startswith("events[1].items[0].general_ids is longer than 64 characters")
 
 
 @pytest.mark.parametrize("event", [PAID, SUBSCRIPTION], ids=["paid", "subscription"])

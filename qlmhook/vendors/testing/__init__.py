@@ -4,13 +4,13 @@ This package needs pytest, which is only in the extra `test`: `pip install "qlmh
 imports it. docs/plugins.md shows it in use.
 """
 
+from qlmhook.vendors.returned_values import LONGEST
 from qlmhook.vendors.testing.check_agreement import Agreement
 from qlmhook.vendors.testing.check_answers import Answers
 from qlmhook.vendors.testing.check_installation import Installation
 from qlmhook.vendors.testing.check_meaning import Meaning
 from qlmhook.vendors.testing.check_proof import Proof
 from qlmhook.vendors.testing.messages import NOON, Messages, make_notification
-from qlmhook.vendors.testing.returned_values import LONGEST
 
 __all__ = ["LONGEST", "NOON", "Messages", "VendorContract", "make_notification"]
 

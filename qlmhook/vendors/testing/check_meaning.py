@@ -8,10 +8,10 @@ from decimal import Decimal
 from qlmhook.domain.events import Event, EventKind, Item, Message
 from qlmhook.errors import MalformedNotification
 from qlmhook.vendors.api import Outcome
+from qlmhook.vendors.returned_values import LONGEST, Value, values_of
 from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
 from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none
-from qlmhook.vendors.testing.returned_values import LONGEST, Value, values_of
 from qlmhook.vendors.testing.watched_builtins import watched
 
 _PRODUCT_ID = re.compile(r"[0-9A-Za-z_.-]+")
