@@ -21,6 +21,7 @@ from qlmhook.vendors import (
     Vendor,
     VendorDisabled,
     Verified,
+    Zone,
     load_section,
 )
 from qlmhook_avangate import configuration, idn, ipn, lcn, signature
@@ -41,21 +42,6 @@ ONLY_LCN = frozenset(
 )
 
 
-class _Zone(fields.Field[ZoneInfo]):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> ZoneInfo:
-        try:
-            return ZoneInfo(value)
-        except (KeyError, ValueError, OSError, TypeError):
-            raise ValidationError(f"{value!r} is no time zone; one is named like Europe/Bucharest") from None
-
-
-class _OptionalZone(_Zone):
-    """Empty where another setting's zone counts."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> ZoneInfo | None:  # type: ignore[override]
-        return None if value == "" else super()._deserialize(value, attr, data, **options)
-
-
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
@@ -73,7 +59,7 @@ class _IdnSchema(Schema):
     key = fields.String(load_default="")
     algorithm = fields.String(load_default="sha256", validate=validate.OneOf(signature.ALGORITHMS))
     hash_field = fields.String(load_default="ORDER_HASH", validate=validate.Regexp(r"[A-Z0-9_]{1,64}\Z"))
-    timezone = _OptionalZone(load_default=None)
+    timezone = Zone(load_default=None, optional=True)
     allow_private = fields.Boolean(load_default=False)
 
 
@@ -88,7 +74,7 @@ class _SettingsSchema(Schema):
         load_default=lambda: ["sha3-256", "sha256"],
         validate=validate.ContainsOnly(signature.ALGORITHMS, error="one or more of {choices} are meant"),
     )
-    timezone = _Zone(load_default=lambda: ZoneInfo("Europe/Bucharest"))
+    timezone = Zone(load_default=lambda: ZoneInfo("Europe/Bucharest"))
     endpoints = fields.Dict(
         keys=fields.String(validate=validate.Length(1, 100)), values=fields.Nested(_EndpointSchema), load_default=dict
     )

@@ -8,7 +8,7 @@ from qlmhook.errors import ConfigurationError, DeliveryFailed, MalformedNotifica
 from qlmhook.vendors.api import Answer, Get, IssuedLicense, Notification, Outcome, Post, Reply, Vendor, Verified
 from qlmhook.vendors.form_body import FORM, parse_form
 from qlmhook.vendors.hooks import hookimpl
-from qlmhook.vendors.settings import Texts, explain, load_section
+from qlmhook.vendors.settings import Texts, Zone, explain, load_section
 
 __all__ = [
     "FORM",
@@ -33,6 +33,7 @@ __all__ = [
     "Vendor",
     "VendorDisabled",
     "Verified",
+    "Zone",
     "explain",
     "hookimpl",
     "load_section",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
 
@@ -46,6 +47,22 @@ class Texts(fields.Field[list[str]]):
             except ValueError:
                 pass
         return text.splitlines()
+
+
+class Zone(fields.Field[ZoneInfo | None]):
+    """A time zone by its name, such as Europe/Bucharest; where it is `optional`, empty means None."""
+
+    def __init__(self, *, optional: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self._optional = optional
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> ZoneInfo | None:
+        if value == "" and self._optional:
+            return None
+        try:
+            return ZoneInfo(value)
+        except (KeyError, ValueError, OSError, TypeError):
+            raise ValidationError(f"{value!r} is no time zone; one is named like Europe/Bucharest") from None
 
 
 class _Sources(Texts):
