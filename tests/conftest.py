@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -116,6 +117,33 @@ def database_url(
             yield url
     else:
         yield shelf.take(engine)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave each test the engines that it is for: every one, SQLite alone, or one of them, another for each test.
+
+    A test that is about the database is marked `every_engine`. For one that is about what happens to an order any
+    engine will do.
+    """
+    found = [engine for engine in ENGINES if version(engine)]
+    kept: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        kept[_is_for(item, found)].append(item)
+    config.hook.pytest_deselected(items=kept[False])
+    items[:] = kept[True]
+
+
+def _is_for(item: pytest.Item, found: list[str]) -> bool:
+    parameters: dict[str, Any] = (
+        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    )
+    engine = parameters.get("database_url")
+    if engine is None or item.get_closest_marker("every_engine"):
+        return True
+    if item.get_closest_marker("sqlite"):
+        return bool(engine == "sqlite")
+    test = item.nodeid.replace(engine, "")
+    return bool(engine == found[zlib.crc32(test.encode()) % len(found)])
 
 
 def pytest_xdist_auto_num_workers() -> int:

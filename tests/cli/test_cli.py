@@ -27,14 +27,12 @@ from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
 from tests.support.server import command, environment, serving
 
+pytestmark = pytest.mark.sqlite
+"""The commands do not know one engine from another."""
+
+
 FUTURE = f"{datetime.now(UTC) + timedelta(days=365):%Y-%m-%d %H:%M:%S}"
 PAST = "2020-01-01 00:00:00"
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """The commands do not know one engine from another."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @dataclass(frozen=True, kw_only=True)

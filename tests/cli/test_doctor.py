@@ -22,15 +22,13 @@ from qlmhook.storage import models
 from tests.conftest import KEY, PASSWORD, USER, Clock, MailServer, OpenShop, Shop, free_port
 from tests.plugins.avangate.orders import Line, Order
 
+pytestmark = pytest.mark.sqlite
+"""What doctor finds does not depend on the engine."""
+
+
 pytestmark = pytest.mark.own_database
 
 MAPPING = "&is_productid=1&is_majorversion=1&is_minorversion=0"
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """What doctor finds does not depend on the engine."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,11 +27,8 @@ from tests.conftest import KEY, Configure, MailServer, OpenShop, Shop, free_port
 from tests.plugins.avangate.orders import Order
 from tests.support.server import PATIENCE, ROOT, command, environment
 
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """The commands do not know one engine from another."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
+pytestmark = pytest.mark.sqlite
+"""The commands do not know one engine from another."""
 
 
 def run_without_settings(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

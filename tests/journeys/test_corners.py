@@ -16,6 +16,9 @@ from tests.conftest import MAPPING, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.test_matrix_orders import alerts, states
 
+pytestmark = pytest.mark.every_engine
+
+
 TWO_LINES = [Line(), Line(pid="102", name="Beta", ref="BBBBBBBBBB")]
 
 

@@ -20,6 +20,10 @@ from tests.plugins.avangate.subscriptions import Subscription
 from tests.plugins.avangate.test_matrix_orders import licenses as licenses_of
 from tests.support.server import command
 
+pytestmark = pytest.mark.sqlite
+"""No fact here is about a database."""
+
+
 Message = Order | Subscription
 Run = Callable[..., tuple[int, str, str]]
 
@@ -38,12 +42,6 @@ REFUND = Order(status="REFUND", ipn_date="20260102100500")
 
 SUMMER = date(2027, 6, 30)
 SUMMER_END = "2027-06-30T20:59:59Z"
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """No fact here is about a database."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
 """An order from the post to the mail."""
 
+import pytest
+
 from qlmhook.reports import listings
 from tests.conftest import KEY, MailServer, OpenShop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import receipt_is_valid
+
+pytestmark = pytest.mark.every_engine
 
 
 def test_a_paid_order_becomes_a_license_in_the_mailbox(open_shop: OpenShop, mail_server: MailServer) -> None:

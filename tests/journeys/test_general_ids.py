@@ -1,7 +1,5 @@
 """A product that the shop knows by a specific id and by more general ones, from the order to the mail."""
 
-from pathlib import Path
-
 import pytest
 
 from qlmhook.catalog import mappings
@@ -11,14 +9,12 @@ from qlmhook.storage import models
 from tests.conftest import MAPPING, MailServer, OpenPlainShop, PlainShop
 from tests.support.shop import event
 
+pytestmark = pytest.mark.sqlite
+"""What is asked here does not depend on the engine."""
+
+
 SOLD = Item(line="1", product_id="price_1", general_ids=("prod_1",), product_name="Alpha", options=("pro",))
 REASON = "Product price_1 ('Alpha') has no mapping: set the property pid_price_1, or the more general pid_prod_1."
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """What is asked here does not depend on the engine."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 def buy(shop: PlainShop, item: Item = SOLD) -> None:

@@ -22,6 +22,10 @@ from tests.conftest import MAPPING, OpenPlainShop, PlainShop
 from tests.support.made import ANN, day
 from tests.support.shop import event
 
+pytestmark = pytest.mark.sqlite
+"""What is asked here does not depend on the engine."""
+
+
 POOLED = (
     f"{MAPPING}&is_keymaker=pool&is_productname=Alpha&is_features=0:3&is_expduration=30&is_numberofactivationsperkey=2"
 )
@@ -43,12 +47,6 @@ class Pool(KeyMaker):
 
 
 Brought = Callable[..., None]
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """What is asked here does not depend on the engine."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture

@@ -21,6 +21,10 @@ from tests.plugins.avangate.test_matrix_orders import alerts, mails, notificatio
 from tests.plugins.avangate.test_matrix_orders import licenses as licenses_of
 from tests.support.server import command
 
+pytestmark = pytest.mark.sqlite
+"""No fact here is about a database."""
+
+
 Message = Order | Subscription
 
 REVOKING = {"vendors__avangate__revoke_on_refund": "true", "vendors__avangate__revoke_on_cancel": "true"}
@@ -47,12 +51,6 @@ ONE_KEY_PER_UNIT = f"{MAPPING}&is_usemultipleactivationskey=false"
 
 def renewed(**changes: str) -> Line:
     return Line(**{"expires": "2028-01-01 00:00:00", **changes})
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """No fact here is about a database."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture

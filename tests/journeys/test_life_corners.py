@@ -31,15 +31,13 @@ from tests.plugins.avangate.subscriptions import Subscription
 from tests.plugins.avangate.test_matrix_orders import alerts, mails, notifications, states, text_of, waiting
 from tests.support.server import command
 
+pytestmark = pytest.mark.sqlite
+"""No fact here is about a database."""
+
+
 Message = Order | Subscription
 
 AGAIN = FIRST.changed(ipn_date="20260101120000")
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """No fact here is about a database."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 
 import pytest
 
@@ -26,13 +25,11 @@ from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
 from tests.plugins.avangate.test_matrix_orders import alerts, states, waiting
 
+pytestmark = pytest.mark.sqlite
+"""What happens to a license is worked out before the database is asked."""
+
+
 FIVE = FIRST.changed(lines=[Line(quantity="5"), Line(pid="102", name="Beta", ref="BBBBBBBBBB")])
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """What happens to a license is worked out before the database is asked."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture

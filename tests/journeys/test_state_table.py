@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,10 @@ from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
 from tests.plugins.avangate.test_matrix_orders import alerts, licenses, states, waiting
 
+pytestmark = pytest.mark.sqlite
+"""What the rules say is worked out before the database is asked."""
+
+
 PAID = Order()
 FIRST_END = "2026-12-31T22:00:00Z"
 RENEWAL = Order(
@@ -22,12 +25,6 @@ RENEWAL = Order(
     lines=[Line(expires="2028-01-01 00:00:00")],
 )
 RENEWED_END = "2027-12-31T22:00:00Z"
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """What the rules say is worked out before the database is asked."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 def later(day: int = 2, **changes: object) -> Order:

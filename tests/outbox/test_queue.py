@@ -11,6 +11,8 @@ from qlmhook.outbox.queue import Kind
 from qlmhook.storage import models
 from tests.conftest import Shop
 
+pytestmark = pytest.mark.every_engine
+
 
 def add(shop: Shop, *subjects: str) -> list[models.Outbox]:
     """Add a row for each subject."""

@@ -38,15 +38,13 @@ from qlmhook.vendors.loader import Plugins
 from tests.conftest import Configure, Shop
 from tests.plugins.avangate.orders import Order
 
+pytestmark = pytest.mark.sqlite
+"""The documentation is the same for every engine."""
+
+
 ROOT = Path(__file__).parents[2]
 PAGES = {path.name: path for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.M | re.S)
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """The documentation is the same for every engine."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @cache

@@ -18,7 +18,7 @@ from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
 from tests.support.server import Answer, Server, ask, serving, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.every_engine]
 
 CUSTOMERS = 8
 

@@ -16,7 +16,7 @@ from tests.conftest import OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.support.released import LEFT, load
 
-pytestmark = pytest.mark.own_database
+pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
 
 ACCOUNTS = {
     "vendors__avangate__revoke_on_refund": "true",

@@ -14,7 +14,7 @@ from tests.plugins.avangate.signer import form_body, signed
 from tests.plugins.avangate.test_matrix_orders import is_receipted, licenses, mails, text_of
 from tests.support.engines import execute
 
-pytestmark = pytest.mark.own_database
+pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
 
 on_servers = pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
 on_mariadb = pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)

@@ -23,7 +23,7 @@ from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.test_matrix_orders import alerts, licenses, waiting
 from tests.support.engines import engine_of, execute, mysql_connection
 
-pytestmark = pytest.mark.own_database
+pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

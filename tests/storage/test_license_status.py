@@ -13,6 +13,9 @@ from qlmhook.storage.license_status import STATUSES
 from tests.conftest import PlainShop
 from tests.support.shop import event
 
+pytestmark = pytest.mark.every_engine
+
+
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 BEFORE, AFTER = NOW - timedelta(days=1), NOW + timedelta(days=1)
 TIMES = ("revoked_at", "suspended_at", "suspended_until", "ended_at", "expires_at", "grace_until")

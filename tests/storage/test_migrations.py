@@ -20,7 +20,7 @@ from tests.support.engines import empty_database, engine_of, execute
 from tests.support.released import Table, catalog, load, rows, version
 from tests.support.server import ROOT
 
-pytestmark = pytest.mark.own_database
+pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -12,13 +11,11 @@ from tests.plugins.avangate.orders import Line
 from tests.plugins.avangate.subscriptions import Subscription
 from tests.plugins.avangate.test_matrix_orders import states
 
+pytestmark = pytest.mark.sqlite
+"""Statements are the same on every engine, near enough."""
+
+
 Count = Callable[[Sequence[Message]], int]
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """Statements are the same on every engine, near enough."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A message that means nothing takes nothing away from the genuine one, and marks of two kinds make no message."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -12,15 +11,13 @@ from tests.plugins.avangate.signer import Fields, form_body, receipt_is_valid, s
 from tests.plugins.avangate.subscriptions import Subscription
 from tests.plugins.avangate.test_matrix_orders import licenses, notifications, states, waiting
 
+pytestmark = pytest.mark.sqlite
+"""What a message may say is decided before the database is asked."""
+
+
 Mutate = Callable[[Fields], Fields]
 
 ORDER = Order()
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    """What a message may say is decided before the database is asked."""
-    return f"sqlite:///{tmp_path / 'test.db'}"
 
 
 @pytest.fixture
