@@ -14,9 +14,11 @@ from qlmhook.domain.addresses import address_key
 from qlmhook.domain.events import Customer, EventKind
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
-from qlmhook.domain.purchases import Circumstances, Extension, Purchase, Undoing
+from qlmhook.domain.plan_changes import Planned
+from qlmhook.domain.purchases import Circumstances, Extension, Purchase
 from qlmhook.domain.restrictions import Bar
 from qlmhook.domain.terms import FOREVER, Terms
+from qlmhook.domain.undoings import Undoing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,8 @@ class Grant:
 class Entitlement:
     """What the facts about one subject add up to; `every` has its purchases, oldest first, undone ones too.
 
-    `plan` is the change of plan that counts; `final` tells that the vendor ended the subscription for good.
+    `sold_by_plan` are the terms of a product that a change of plan brought, and where they are kept; `final` tells that
+    the vendor ended the subscription for good.
     """
 
     every: tuple[Purchase, ...]
@@ -68,7 +71,7 @@ class Entitlement:
     ended_at: datetime | None
     grace_days: int
     final: bool = False
-    plan: Fact | None = None
+    sold_by_plan: tuple[Place, Terms] | None = None
 
     @property
     def purchases(self) -> tuple[Purchase, ...]:
@@ -96,12 +99,10 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
     waiting = list(_what_waits(facts, undone))
     subscription = restrictions.subscription(facts)
     bought, holds = purchases.of(facts, undone, circumstances)
-    plan = plan_changes.last_change(facts)
-    if plan is not None:
-        bought, unplanned = plan_changes.applied(plan, bought, circumstances.terms_for)
-        holds += unplanned
+    planned = _planned(facts, bought, circumstances)
+    holds += [planned.hold] if planned.hold else []
     every = []
-    for purchase in bought:
+    for purchase in planned.purchases:
         hold = _without_end(purchase, subscription, circumstances.zone)
         holds += [hold] if hold else []
         every += [] if hold else [purchase]
@@ -121,9 +122,16 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
         ended_at=restrictions.ended_at(current),
         grace_days=restrictions.grace_days(current),
         final=final,
-        plan=plan,
+        sold_by_plan=planned.sold,
     )
     return entitlement, waiting + holds + _without_customer(entitlement, facts)
+
+
+def _planned(facts: Sequence[Fact], bought: list[Purchase], circumstances: Circumstances) -> Planned:
+    change = plan_changes.last_change(facts)
+    if change is None:
+        return Planned(purchases=tuple(bought))
+    return plan_changes.applied(change, bought, circumstances.terms_for)
 
 
 def _without_dismissed(facts: Iterable[Fact], fulfilled: Collection[Place]) -> Iterator[Fact]:
@@ -154,7 +162,7 @@ def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Hold]:
     reviews = {fact.event.order_ref: fact for fact in facts if fact.event.kind is EventKind.UNDER_REVIEW}
     for order_ref, fact in reviews.items():
         if order_ref not in over:
-            reason = f"{fact.event.reason} It is fulfilled as soon as the approval arrives."
+            reason = f"{fact.event.reason} It is fulfilled as soon as the approval arrives.".lstrip()
             yield Hold(reason=reason, subject=f"order {order_ref}", order_ref=order_ref)
     subscription = restrictions.newest(facts, EventKind.SUBSCRIPTION)
     if subscription is not None and subscription.item is not None and not over and not reviews:

@@ -10,6 +10,7 @@ from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
 from qlmhook.domain.rules import Effect, Policy, effect_of
 from qlmhook.domain.terms import FOREVER, Terms
+from qlmhook.domain.undoings import Undoing, take_all, units_taken
 
 MAX_QUANTITY = 10_000
 MAX_KEYS = 1_000
@@ -35,33 +36,6 @@ class Circumstances:
     policy: Policy
     fulfilled: Mapping[Place, str]
     extensions: Mapping[int, tuple[Extension, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Undoing:
-    """What took a purchase back, or only so many `units` of it, and when that was learned.
-
-    `binding` when it takes back what is issued, too.
-    """
-
-    cause: Fact
-    units: int | None
-    learned_at: datetime
-    binding: bool = True
-
-    def is_of(self, quantity: int) -> bool:
-        """Tell whether it took a whole purchase of so many units."""
-        return self.units is None or self.units >= quantity
-
-    @property
-    def why(self) -> str:
-        """A sentence for the license's history."""
-        order_ref, kind = self.cause.event.order_ref, self.cause.event.kind
-        if kind is EventKind.SUBSCRIPTION:
-            return "The subscription has fewer units since then."
-        if kind is EventKind.CHARGEBACK_LOST:
-            return f"The chargeback of order {order_ref} is lost."
-        return f"Order {order_ref} is {kind.value}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +67,12 @@ class Purchase:
     @property
     def quantity(self) -> int:
         """How many units were bought and, as long as it counts, not taken back."""
-        taken = max((undoing.units or 0 for undoing in self.undone), default=0)
-        return self.item.quantity - taken if self.counts else self.item.quantity
+        return self.item.quantity - units_taken(self.undone, self.item.quantity) if self.counts else self.item.quantity
 
     @property
     def counts(self) -> bool:
         """Whether any unit of it was not taken back."""
-        return not any(undoing.is_of(self.item.quantity) for undoing in self.undone)
+        return not take_all(self.undone, self.item.quantity)
 
     @property
     def units(self) -> int:
@@ -133,7 +106,7 @@ def of(
     for place in sorted(lines, key=lambda place: _sale(place, lines[place])):
         quantity = max(fact.item.quantity for fact in lines[place] if fact.item)
         undoings = undone.get(place, ())
-        if place not in circumstances.fulfilled and any(undoing.is_of(quantity) for undoing in undoings):
+        if place not in circumstances.fulfilled and take_all(undoings, quantity):
             continue
         purchase = _purchase(place, lines[place], purchases, circumstances.terms_for)
         if isinstance(purchase, Hold):
@@ -146,10 +119,9 @@ def of(
 def undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, tuple[Undoing, ...]]:
     """Return the lines that were taken back, as a whole or in part, each with what did that.
 
-    A shop that tells twice of a part may mean the same one: the larger counts. A lost dispute takes the lines of its
-    own order back.
+    A lost dispute takes the lines of its own order back.
     """
-    found: dict[Place, dict[tuple[EventKind, int | None], Undoing]] = {}
+    found: dict[Place, dict[tuple[EventKind, str, int | None], Undoing]] = {}
     lost = {dispute.order_ref: dispute for dispute in restrictions.disputes(facts) if dispute.is_lost}
     for fact in facts:
         if fact.item is None:
@@ -160,11 +132,12 @@ def undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, tuple
         if effect in (Effect.UNDOES, Effect.RECORDED):
             binding = effect is Effect.UNDOES
             new = Undoing(cause=fact, units=units, learned_at=fact.learned_at, binding=binding)
-            known = causes.setdefault((fact.event.kind, units), new)  # a repeat is no news
+            same = fact.event.kind, fact.event.case_ref, units
+            known = causes.setdefault(same, new)  # a repeat is no news
             if fact.learned_at < known.learned_at:
-                causes[fact.event.kind, units] = replace(known, learned_at=fact.learned_at)
+                causes[same] = replace(known, learned_at=fact.learned_at)
         if (dispute := lost.get(fact.event.order_ref)) is not None:
-            causes[dispute.told.event.kind, None] = Undoing(
+            causes[dispute.told.event.kind, "", None] = Undoing(
                 cause=dispute.told, units=None, learned_at=dispute.learned_at
             )
     return {place: tuple(causes.values()) for place, causes in found.items() if causes}
@@ -188,7 +161,7 @@ def gone(
         if place in purchases:
             found += purchases[place].undone if not purchases[place].counts else ()
         elif place in paid:
-            found += [undoing for undoing in undoings if undoing.is_of(paid[place])]
+            found += undoings if take_all(undoings, paid[place]) else ()
         else:
             found += [one for one in undoings if one.units is None and one.cause.event.kind in _AFTER_PAYMENT]
     return found

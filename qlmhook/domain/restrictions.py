@@ -76,6 +76,12 @@ def is_repeat(event: Event, facts: Sequence[Fact]) -> bool:
     return _units(event.items) in told.values()
 
 
+def is_old_word(event: Event, facts: Sequence[Fact]) -> bool:
+    """Tell whether an event is about a dispute of which a later word is known: it changes nothing."""
+    of_case = [fact for fact in facts if fact.event.kind in _DISPUTE and fact.event.case_ref == event.case_ref]
+    return event.kind in _DISPUTE and any(fact.event.at > event.at for fact in of_case)
+
+
 def _units(items: Sequence[Item]) -> set[tuple[str, int | None]]:
     return {(item.line, item.undone_quantity) for item in items}
 

@@ -38,7 +38,7 @@ class Matter:
     retired: list[models.License] = field(default_factory=list)
     taken: set[tuple[str, str, int]] = field(default_factory=set)
     decisions: Decisions = field(default_factory=dict)
-    fulfilled: Mapping[Place, str]
+    fulfilled: dict[Place, str]
     entitlement: Entitlement | None = None
     holds: list[Hold] = field(default_factory=list)
 
@@ -73,7 +73,8 @@ def assess(account: Account, facts: Facts) -> list[Matter]:
     """Return where each subject stands, by its facts."""
     every = [fact for told in facts.values() for fact in told]
     known = {name: fact.event.order_ref for fact in every for name in order_names.names_of(fact.event)}
-    fulfilled = fulfilled_lines(account.name, known, {subject.subscription_ref for subject in facts})
+    references = {name for fact in every if fact.item for name in (fact.item.subscription_ref, fact.item.group_ref)}
+    fulfilled = fulfilled_lines(account.name, known, references)
     matters = [Matter(subject=subject, facts=told, fulfilled=fulfilled) for subject, told in facts.items()]
     _find_licenses(account.name, matters, set(known))
     license_ids = [license.id for matter in matters for license in [*matter.licenses.values(), *matter.surplus]]

@@ -74,22 +74,19 @@ def carry_out(decision: models.Decision, cause: Cause) -> models.License:
     return license
 
 
-def mark_fulfilled(vendor: str, sold: Iterable[tuple[Place, Terms]], now: datetime) -> None:
+def mark_fulfilled(matter: Matter, sold: Iterable[tuple[Place, Terms]], now: datetime) -> None:
     """Remember the lines that took effect: a refund that comes later finds them issued, and a change of the
     mapping leaves them alone.
     """
+    # two subjects may be sold by one change of plan
+    new = {place: terms.source for place, terms in sold if place not in matter.fulfilled}
     rows = [
-        {
-            "vendor": vendor,
-            "order_ref": order_ref,
-            "line": line,
-            "terms": terms.source,
-            "at": now,
-        }
-        for (order_ref, line), terms in sold
+        {"vendor": matter.subject.vendor, "order_ref": order_ref, "line": line, "terms": source, "at": now}
+        for (order_ref, line), source in new.items()
     ]
     if rows:
         models.FulfilledLine.insert_many(rows).execute()
+        matter.fulfilled.update(new)
 
 
 def _columns(matter: Matter, entitlement: Entitlement, grant: Grant, customer: models.Customer | None) -> Columns:
@@ -101,7 +98,7 @@ def _columns(matter: Matter, entitlement: Entitlement, grant: Grant, customer: m
         "product_id": terms.product_id,
         "major_version": terms.major_version,
         "minor_version": terms.minor_version,
-        "product_name": terms.product_name or purchase.item.product_name,
+        "product_name": terms.product_name or purchase.item.product_name or purchase.item.product_id,
         "engine_version": terms.engine_version,
         "features": terms.features,
         "product_properties": terms.product_properties,

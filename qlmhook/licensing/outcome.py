@@ -13,6 +13,8 @@ from qlmhook.licensing.assessment import Matter
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
 
+_SALES = (EventKind.PAID, EventKind.UNDER_REVIEW)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
@@ -87,10 +89,16 @@ class Applied:
         """Return what is known of an order by the subjects that were settled."""
         return [fact for one in self.settled for fact in one.matter.facts if fact.event.order_ref == order_ref]
 
-    def is_known(self, order_ref: str) -> bool:
-        """Tell whether an order is known to be paid, or to be about to."""
-        kinds = {fact.event.kind for fact in self.facts_of(order_ref)}
-        return bool(kinds & {EventKind.PAID, EventKind.UNDER_REVIEW})
+    def unknown(self, event: Event) -> str:
+        """Return what of an event's order is not known to be paid, or to be about to; nothing if all is."""
+        facts = self.facts_of(event.order_ref)
+        sold = {fact.item.line for fact in facts if fact.item and fact.event.kind in _SALES}
+        if not sold:
+            return f"No paid order {event.order_ref} is known yet"
+        # a line is known again by more than its name, so what counts is which line the fact was found to be of
+        mine = [fact for fact in facts if fact.event.kind is event.kind and fact.event.at == event.at and fact.item]
+        strange = sorted({fact.place[1] for fact in mine if fact.item and fact.item.line not in sold})
+        return f"Order {event.order_ref} has no paid line {', '.join(strange)}" if strange else ""
 
 
 @dataclass(frozen=True, kw_only=True)

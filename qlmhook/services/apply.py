@@ -7,7 +7,7 @@ from datetime import datetime
 from qlmhook.catalog import mappings
 from qlmhook.channels.channel import Channel
 from qlmhook.channels.enrichment import due as enrichment_due
-from qlmhook.domain import order_names, plan_changes
+from qlmhook.domain import order_names
 from qlmhook.domain.events import NAMING_CUSTOMERS, Event, EventKind, Message
 from qlmhook.domain.holds import Hold
 from qlmhook.errors import MalformedNotification
@@ -99,9 +99,8 @@ class Application:
                 or (purchase.place in matter.fulfilled and mappings.asks_for_confirmation(account.name, purchase.item))
             }
             sold = [(purchase.place, purchase.terms) for purchase in new]
-            if entitled.plan is not None and plan_changes.place_of(entitled.plan) not in matter.fulfilled:
-                sold.append((plan_changes.place_of(entitled.plan), entitled.last.terms))
-            licenses.mark_fulfilled(account.name, sold, cause.at)
+            sold += [entitled.sold_by_plan] if entitled.sold_by_plan else []
+            licenses.mark_fulfilled(matter, sold, cause.at)
         return Settled(
             account=account,
             matter=matter,
@@ -143,7 +142,8 @@ class Application:
             group_refs={item.group_ref for event in events for item in event.items if not item.subscription_ref},
             customer_refs={event.customer_ref for event in events if event.kind is EventKind.CUSTOMER},
         )
-        why = f"{message.order_status} of {message.order_ref or message.subscription_ref}"
+        about_orders = ", ".join(dict.fromkeys(event.order_ref for event in events))
+        why = f"{message.order_status} of {message.order_ref or message.subscription_ref or about_orders}"
         why += f": {message.note}" if message.note else ""
         settled = self.settle(account, about, Cause(actor=f"notification {row.id}", at=now, why=why))
         known = {
@@ -183,7 +183,7 @@ class Application:
         holds = [Hold(reason=unclear, subject=f"notification {row.id}")] if unclear else []
         holds += _unclear_orders(applied)
         holds += [hold for one in settled for hold in one.matter.holds if applied.concerns(hold)]
-        holds += _unknown_orders(applied)
+        holds += _unknown_sales(applied)
         done = any(one.done for one in settled)
         if applied.events and not done and any(one.matter.holds for one in settled) and not holds:
             note = f"{note} Its order is held: this counts when that is applied.".lstrip()
@@ -235,19 +235,17 @@ def _unclear_orders(applied: Applied) -> list[Hold]:
     ]
 
 
-def _unknown_orders(applied: Applied) -> Iterable[Hold]:
+def _unknown_sales(applied: Applied) -> Iterable[Hold]:
     """What was paid back or is disputed was sold: it waits for the message that says so, by whichever name."""
-    unknown = {
-        event.order_ref
-        for event in applied.events
-        if event.kind in _AFTER_PAYMENT and not event.unclear and not applied.is_known(event.order_ref)
-    }
+    events = [event for event in applied.events if event.kind in _AFTER_PAYMENT and not event.unclear]
+    unknown = {event.order_ref: applied.unknown(event) for event in events}
     return [
         Hold(
-            reason=f"No paid order {order_ref} is known yet; this is applied when one arrives.",
+            reason=f"{what}; this is applied when one arrives.",
             subject=f"unknown order {order_ref}",
             order_ref=order_ref,
             alert=False,
         )
-        for order_ref in sorted(unknown)
+        for order_ref, what in sorted(unknown.items())
+        if what
     ]

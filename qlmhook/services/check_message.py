@@ -36,6 +36,8 @@ def _refuse_unusable(value: Value) -> None:
             raise MalformedNotification(f"{value.path} has text that is not Unicode.")
         if len(text) > LONGEST.get(value.name, len(text)):
             raise MalformedNotification(f"{value.path} is longer than {LONGEST[value.name]} characters: {text[:80]!r}.")
+    if value.is_out_of_range:
+        raise MalformedNotification(f"{value.path} is {value.value.isoformat()}, which is no time in UTC.")
     if value.is_naive_time:
         raise MalformedNotification(
             f"{value.path} is {value.value.isoformat()}, a time without a zone: the plugin must give it a tzinfo, such "
@@ -75,6 +77,12 @@ def _refuse_useless(event: Event) -> None:
     if not event.items and not event.whole_order and not event.unclear:
         raise MalformedNotification(
             f"{told} names no line: give it items, or say whole_order=True if it is about all lines of its order."
+        )
+    lines = [item.line for item in event.items]
+    twice = next((line for line in lines if line and lines.count(line) > 1), None)
+    if twice is not None:
+        raise MalformedNotification(
+            f"{told} names line {twice[:80]!r} twice: put what is told of a line into one item."
         )
     for item in event.items:
         if event.kind is EventKind.SUBSCRIPTION and not (item.subscription_ref or item.group_ref):

@@ -3,7 +3,7 @@
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
@@ -50,6 +50,14 @@ class Value:
     def is_naive_time(self) -> bool:
         """Tell whether this is a time without a zone."""
         return isinstance(self.value, datetime) and self.value.utcoffset() is None
+
+    @property
+    def is_out_of_range(self) -> bool:
+        """Tell whether this is an aware time before the first year in UTC, or after the last."""
+        try:
+            return self.value.astimezone(UTC) is None if isinstance(self.value, datetime) else False
+        except OverflowError:
+            return not self.is_naive_time
 
 
 def values_of(part: Any, path: str = "") -> Iterator[Value]:

@@ -10,9 +10,10 @@ from qlmhook.domain import purchases
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.facts import Fact
 from qlmhook.domain.holds import Hold
-from qlmhook.domain.purchases import MAX_KEYS, MAX_QUANTITY, Circumstances, Purchase, Undoing
+from qlmhook.domain.purchases import MAX_KEYS, MAX_QUANTITY, Circumstances, Purchase
 from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import FOREVER, Terms
+from qlmhook.domain.undoings import Undoing, take_all
 from tests.support.made import KEYS, LINE, MONTH, TERMS, circumstances, day, issued, line, paid, refund, told
 
 PLACE = ("1", LINE)
@@ -311,7 +312,7 @@ class TestUndone:
 
     @pytest.mark.parametrize(("units", "whole"), [(None, True), (2, False), (3, True), (4, True)])
     def test_whether_it_took_all(self, units: int | None, whole: bool) -> None:
-        assert Undoing(cause=refund(), units=units, learned_at=day(9)).is_of(3) is whole
+        assert take_all([Undoing(cause=refund(), units=units, learned_at=day(9))], 3) is whole
 
     @pytest.mark.parametrize(
         ("kind", "why"),

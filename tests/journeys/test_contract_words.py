@@ -105,10 +105,11 @@ class TestWholeOrders:
             event(REFUNDED, line(), whole_order=True),
             event(PAID),
             event(PAID, line(), order=""),
+            event(REFUNDED, line(), line()),
             event(SUBSCRIPTION, line(), order=""),
             event(CUSTOMER, order=""),
         ],
-        ids=["no line", "both", "paid nothing", "no order", "no subscription", "nobody"],
+        ids=["no line", "both", "paid nothing", "no order", "a line twice", "no subscription", "nobody"],
     )
     def test_an_event_that_says_nothing_usable_is_refused(self, shop: PlainShop, told: Any) -> None:
         """With a sentence for the plugin's author; the notification is kept."""
@@ -117,6 +118,23 @@ class TestWholeOrders:
         assert answer.status_code == 400
         assert "plugin's" in answer.text
         assert states(shop) == ["held"]
+
+    def test_a_refund_of_a_line_that_was_not_sold_is_held(self, shop: PlainShop) -> None:
+        shop.tell(event(PAID, line("1")))
+
+        shop.tell(event(REFUNDED, line("9", product="303"), on=1))
+
+        assert (states(shop), statuses(shop)) == (["done", "held"], ["active"])
+        assert notifications(shop)[1]["reason"].startswith("Order 1 has no paid line 9; ")
+
+    def test_the_older_word_of_a_dispute_is_no_news(self, shop: PlainShop) -> None:
+        shop.tell(event(PAID, line()))
+        shop.tell(event(WON, on=5, whole_order=True))
+        told = alerts(shop)
+
+        shop.tell(event(OPENED, on=2, whole_order=True))
+
+        assert (alerts(shop), statuses(shop)) == (told, ["active"])
 
 
 class TestNames:
@@ -259,6 +277,46 @@ class TestParts:
         shop.tell(event(PAID, line(quantity=4, ref="S", ends=60), order="2", on=30))
 
         assert [row["quantity"] for row in licenses(shop)] == [4]
+
+    def test_refunds_that_have_names_add_up(self, shop: PlainShop) -> None:
+        shop.tell(event(PAID, line(quantity=5)))
+
+        for on, case in enumerate(("re_1", "re_2"), start=1):
+            shop.tell(event(REFUNDED, line(quantity=5, undone=2), on=on, case_ref=case))
+
+        assert [row["activations"] for row in licenses(shop)] == [1]
+
+    def test_a_plan_that_is_mapped_late_is_sold_by_its_own_terms(self, shop: PlainShop) -> None:
+        shop.tell(event(PAID, line(ref="S", ends=30)))
+        shop.tell(changed(line("S", product="202", ref="S", ends=30)))
+
+        shop.map("202", MAPPING.replace("is_productid=1", "is_productid=2"))
+        shop.service.intake.replay(2)
+
+        assert [(row["product_id"], row["vendor_product_id"]) for row in licenses(shop)] == [(2, "202")]
+        assert states(shop) == ["done", "done"]
+
+    def test_a_plan_of_two_lines_changes_both(self, shop: PlainShop) -> None:
+        shop.map("202", MAPPING.replace("is_productid=1", "is_productid=2"))
+        shop.tell(event(PAID, line("a", ref="S", ends=30), line("b", ref="S", ends=30)))
+
+        answer = shop.tell(changed(line("S", product="202", ref="S", ends=30)))
+
+        assert answer.status_code == 200
+        assert [row["product_id"] for row in licenses(shop)] == [2, 2]
+
+    def test_a_plan_that_comes_before_its_sale_is_sold_by_both(self, shop: PlainShop) -> None:
+        """The line by its own terms, for what comes after the plan; the plan by those of its product."""
+        shop.map("202", MAPPING.replace("is_productid=1", "is_productid=2"))
+        shop.tell(changed(line("S", product="202", ref="S", ends=30)))
+        shop.tell(event(PAID, line(ref="S", ends=30)))
+        shop.map("101", MAPPING.replace("is_productid=1", "is_productid=9"))
+        changed_only = [row["product_id"] for row in licenses(shop)]
+
+        back = event(SUBSCRIPTION, line("S", ref="S", ends=30), order="", on=8, standing=Standing(replaces=True))
+        shop.tell(back)
+
+        assert (changed_only, [row["product_id"] for row in licenses(shop)]) == ([2], [1])
 
 
 def changed(item: Item) -> Any:

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from qlmhook.domain.events import Event, EventKind, Message
+from qlmhook.domain.events import Message
 from tests.conftest import OpenShop, Shop
 from tests.journeys.test_decisions import decide
 from tests.journeys.test_life import (
@@ -321,32 +321,6 @@ class TestTestOrders:
         post(shop, FIRST)
 
         assert pick(shop, "order_ref") == [(FIRST.refno,)]
-
-
-@pytest.mark.parametrize(("kind", "status"), [(EventKind.CHARGEBACK_LOST, "revoked"), (EventKind.REFUNDED, "revoked")])
-@pytest.mark.parametrize("first", [True, False])
-def test_an_event_that_names_no_line_is_about_the_whole_order(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, kind: EventKind, status: str, first: bool
-) -> None:
-    """Before the order as well as after it."""
-    [account] = shop.service.accounts
-    parse = account.vendor.parse
-
-    def parse_without_lines(notification: object) -> Message:
-        message = parse(notification)  # type: ignore[arg-type]
-        if message.order_status != "REFUND":
-            return message
-        [event] = message.events
-        whole: Event = replace(event, kind=kind, items=())
-        return replace(message, events=(whole,))
-
-    monkeypatch.setattr(account.vendor, "parse", parse_without_lines)
-    messages = [refund(FIVE), FIVE]
-
-    post(shop, *(messages if first else messages[::-1]))
-
-    assert pick(shop, "status") == ([] if first else [(status,)] * 2)
-    assert len(alerts(shop)) == 1
 
 
 def test_every_order_that_took_effect_is_remembered(open_shop: OpenShop) -> None:

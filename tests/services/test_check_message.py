@@ -152,6 +152,13 @@ def test_a_value_of_another_type_is_held_with_a_sentence(shop: Shop, event: Even
     assert refused(shop, event).startswith(f"The plugin gave {complaint}")
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_utc_does_not_have_is_held_with_a_sentence(shop: Shop, text: str) -> None:
+    told = replace(PAID, placed_at=datetime.fromisoformat(text))
+
+    assert refused(shop, told) == f"events[1].placed_at is {text}, which is no time in UTC."
+
+
 def test_every_general_id_is_as_short_as_the_others(shop: Shop) -> None:
     general = replace(PAID, items=(replace(ITEM, general_ids=("a", "b" * 65)),))
 

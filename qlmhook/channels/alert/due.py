@@ -83,14 +83,15 @@ class Alerts(Channel):
             return  # a cart that was left is no news
         if effect_of(event.kind, policy_of(applied.account)) not in _TOLD:
             return
-        if not restrictions.is_repeat(event, fact_store.of_order(applied.account.name, event.order_ref)):
+        known = fact_store.of_order(applied.account.name, event.order_ref)
+        if not restrictions.is_repeat(event, known) and not restrictions.is_old_word(event, known):
             self._tell_of(applied, event)
 
     def _tell_of(self, applied: Applied, event: Event) -> None:
         account = applied.account
         what = effect_of(event.kind, policy_of(account)).value
-        if not applied.is_known(event.order_ref):
-            what = "No paid order of this name is known yet: it takes effect when one arrives."
+        if unknown := applied.unknown(event):
+            what = f"{unknown}: this takes effect when one arrives."
         self.tell(
             subject=f"Order {event.order_ref} of {account.name}: {event.kind.value.replace('_', ' ')}",
             text=f"{what} See `{listings.where_to_look(event.order_ref)}`.",
