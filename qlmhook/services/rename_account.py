@@ -68,6 +68,7 @@ class Renaming:
             _merge_facts(old, name)
             _merge_key_uses(old, name)
             _merge_fulfilled_lines(old, name)
+            _merge_order_names(old, name)
             _hurry(old, now)
             moved = {table: _move(table, old, name) for table in CARRIERS if table is not models.License}
             about = fact_store.about(name, order_refs=orders, subscription_refs=subscriptions)
@@ -162,6 +163,13 @@ def _merge_key_uses(old: str, new: str) -> None:
             twin.last_used_at, twin.merchant = row.last_used_at, row.merchant
             twin.save()
         row.delete_instance()
+
+
+def _merge_order_names(old: str, new: str) -> None:
+    table = models.OrderName
+    for row in _each(table, old):
+        if table.get_or_none(table.vendor == new, table.order_ref == row.order_ref, table.name == row.name) is not None:
+            row.delete_instance()
 
 
 def _merge_fulfilled_lines(old: str, new: str) -> None:

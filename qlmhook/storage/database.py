@@ -58,12 +58,13 @@ class Database:
         return f"{name} {'.'.join(map(str, version))}"
 
     @contextmanager
-    def transaction(self, *, patience: float = engines.BUSY_SECONDS) -> Iterator[None]:
+    def transaction(self, *, patience: float | None = None) -> Iterator[None]:
         """Run the block as the only writer; commit at its end, roll back when it raises.
 
-        Raises Unavailable when the database cannot be reached, written to or had within so many seconds, Unstorable
-        when it does not take what it is given; nothing is stored then.
+        Raises Unavailable when the database cannot be reached, written to or had within so many seconds (BUSY_SECONDS
+        unless told), Unstorable when it does not take what it is given; nothing is stored then.
         """
+        patience = engines.BUSY_SECONDS if patience is None else patience
         deadline = time.monotonic() + patience
         with self._lock.taken(patience), self._faults_told(), self._connected():
             engines.limit_waiting(self._peewee, deadline - time.monotonic())

@@ -59,7 +59,7 @@ class Accounts:
 
         Raises UnknownVendor when none has that name, VendorDisabled when it is switched off.
         """
-        account = self._by_name.get((name or self._default or self._only_one()).lower())
+        account = self._by_name.get((name or self._default or self._first()).lower())
         if account is None:
             raise UnknownVendor("No vendor of this name is configured; check is_vendor in the URL.")
         if not account.settings.enabled:
@@ -97,9 +97,9 @@ class Accounts:
         heirs = next((names for names in (fresh, every) if len(names) == 1), ["NEW"])
         return f"`{shlex.join(['qlmhook', 'vendor', 'rename', stray, *heirs])}`"
 
-    def _only_one(self) -> str:
-        enabled = [account.name for account in self if account.settings.enabled]
-        return enabled[0] if len(enabled) == 1 else ""
+    def _first(self) -> str:
+        """The first account of the configuration, one that is enabled if there is any."""
+        return next((account.name for account in sorted(self, key=lambda each: not each.settings.enabled)), "")
 
     def _spelling(self, name: str) -> str:
         """A section that was written in other letter case is still the same account."""
@@ -119,7 +119,7 @@ def _contains(network: IPv4Network | IPv6Network, source: str) -> bool:
 def load_accounts(vendors: Mapping[str, AccountSettings], plugins: Plugins, *, default: str = "") -> Accounts:
     """Load the plugins that the configuration names, and make one account for each section.
 
-    `default` is the account that is meant where none is named; where that is empty, it is the only enabled one.
+    `default` is the account that is meant where none is named; where that is empty, it is the first enabled one.
     Raises ConfigurationError for a plugin that cannot be used, two vendor classes of one name, or a setting that a
     plugin refuses.
     """

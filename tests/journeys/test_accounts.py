@@ -295,6 +295,7 @@ class TestRename:
             ("License", "vendor", "order_ref", "line", "unit"),
             ("FulfilledLine", "vendor", "order_ref", "line"),
             ("MailedLicense", "vendor", "order_ref", "license"),
+            ("OrderName", "vendor", "order_ref", "name"),
         }
         assert digests == {("Notification", "digest"), ("Notification", "signed_digest"), ("Fact", "digest")}
 
@@ -356,15 +357,15 @@ class TestRename:
         """Whatever the worker had made of it while its section was gone."""
         again = reopen("shop")
         again.service.delivery.work_off()
-        failed = {row["last_error"] for row in outbox(again, "idn")}
+        failed = {row["last_error"] for row in outbox(again, "confirmation")}
 
         rename(again)
 
-        [row] = outbox(again, "idn")
+        [row] = outbox(again, "confirmation")
         assert any("There is no [vendors.avangate]" in error for error in failed)
         assert row["due_at"] == "2026-01-02T12:00:00Z"
         with again.service.database.reading():
-            assert models.Outbox.get(models.Outbox.kind == "idn").vendor == "shop"
+            assert models.Outbox.get(models.Outbox.kind == "confirmation").vendor == "shop"
 
     def test_the_keys_are_known_as_used(self, sold: Shop, reopen: Reopen, run: Callable[..., Result]) -> None:
         again = reopen("shop")
@@ -477,7 +478,7 @@ class TestDoubles:
         assert usable == expected
         assert [row["expires_at"] for row in issued(again) if row["key"] == key] == [end]
         assert {row["vendor"] for row in issued(again)} == {renamed.account.name}
-        assert len(renamed.doubles) == len(issued(again)) - len(expected) == 1
+        assert len(renamed.sold_twice) == len(issued(again)) - len(expected) == 1
 
     @pytest.mark.parametrize("reverted", [False, True], ids=["renamed", "renamed and reverted"])
     def test_it_goes_on_as_one_account(self, sold: Shop, reopen: Reopen, reverted: bool) -> None:
@@ -525,7 +526,7 @@ class TestDoubles:
 
         rename(again)
 
-        states = [(row["state"], row["answer"][:11]) for row in outbox(again, "idn")]
+        states = [(row["state"], row["answer"][:11]) for row in outbox(again, "confirmation")]
         assert states == [("due", ""), ("done", "Row 2 confi")]
 
     def test_another_line_of_a_renewal_is_no_double(self, sold: Shop, reopen: Reopen) -> None:
@@ -533,7 +534,7 @@ class TestDoubles:
         post(again, RENEWAL.changed(lines=[*RENEWAL.lines, *OTHER.lines]))
         [new] = [row["key"] for row in issued(again) if row["subscription_ref"] == "BBBBBBBBBB"]
 
-        assert len(rename(again).doubles) == 1
+        assert len(rename(again).sold_twice) == 1
         assert new in {row["key"] for row in issued(again) if row["status"] == "active"}
 
     def test_what_one_account_has_twice_is_left_alone(self, sold: Shop, reopen: Reopen) -> None:
@@ -597,7 +598,7 @@ class TestDoubles:
         again = reopen("shop")
         post(again, OTHER)
 
-        assert rename(again).doubles == []
+        assert rename(again).sold_twice == []
         assert outbox(again, "alert") == []
         assert [row["status"] for row in issued(again)] == ["active", "active"]
 
@@ -610,7 +611,7 @@ class TestDoubles:
         again = reopen("shop")
         post(again, RENEWAL.changed(refno="900000006", lines=[replace(line, quantity="3")]))
 
-        doubles = rename(again).doubles
+        doubles = rename(again).sold_twice
 
         rows = issued(again, order="900000006")
         usable = {row["key"]: row["unit"] for row in rows if row["status"] == "active"}
@@ -689,7 +690,7 @@ class TestDoubles:
         assert [key in text for text in texts if "a@example.com" in text] == [True, True]
         assert not any(other in text for text in texts)
         assert {row["state"] for row in outbox(again, "mail")} == {"done"}
-        assert [row["state"] for row in outbox(again, "idn")] == ["done"]
+        assert [row["state"] for row in outbox(again, "confirmation")] == ["done"]
 
     def test_a_failure_moves_nothing(self, sold: Shop, reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
         """Everything is in one transaction."""

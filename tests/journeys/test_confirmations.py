@@ -622,7 +622,7 @@ class TestTriedAgain:
 
         assert states == ["due", "due", "dead"]
         [(subject, text)] = alerts(shop)
-        assert subject == "Order 900000001: the idn is given up"
+        assert subject == "Order 900000001: the confirmation is given up"
         assert text.startswith("2Checkout answers 6 Error confirming the order. Mend the cause and run `qlmhook outbox")
         assert the_license(shop)["status"] == "active"
 
@@ -670,7 +670,7 @@ class TestRefusedForGood:
         assert (row["state"], row["last_error"]) == ("dead", reason)
         assert alerts(shop) == [
             (
-                "Order 900000001: the idn is given up",
+                "Order 900000001: the confirmation is given up",
                 f"{reason} Mend the cause and run `qlmhook outbox retry {row['id']}`.",
             )
         ]
@@ -702,7 +702,7 @@ class TestRefusedForGood:
         work(shop)
 
         assert state(shop) == "dead"
-        assert [subject for subject, _ in alerts(shop)] == ["Order 900000001: the idn is given up"]
+        assert [subject for subject, _ in alerts(shop)] == ["Order 900000001: the confirmation is given up"]
 
 
 class TestCommands:
@@ -802,7 +802,7 @@ def test_a_confirmation_that_is_done_can_be_sent_again(shop: Shop, peer: IdnPeer
     buy(shop)
     work(shop)
 
-    retry(shop, "idn")
+    retry(shop, "confirmation")
     work(shop)
 
     assert len(peer.requests) == 2

@@ -224,7 +224,7 @@ class TestWaiting:
 
         work(shop)
 
-        [row] = waiting(shop, "idn")
+        [row] = waiting(shop, "confirmation")
         assert (row["state"], row["attempts"] > 0) == ("due", True)
 
     def test_an_order_that_is_refunded_is_not_confirmed(self, shop: Shop, peer: IdnPeer) -> None:
@@ -234,7 +234,7 @@ class TestWaiting:
         work(shop)
 
         assert peer.requests == []
-        [row] = waiting(shop, "idn")
+        [row] = waiting(shop, "confirmation")
         assert (row["state"], row["last_error"].split(" The shop")[0]) == ("dead", "Order 900000001 is refunded.")
         assert any("settle it there" in text for text in alerts(shop))
 
@@ -249,7 +249,7 @@ class TestWaiting:
         work(shop)
 
         assert peer.requests == []
-        assert [row["state"] for row in waiting(shop, "idn")] == ["dead"]
+        assert [row["state"] for row in waiting(shop, "confirmation")] == ["dead"]
 
 
 def decide_on_first(shop: Shop, action: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -106,6 +107,8 @@ class TestRealOrder:
                 quantity=1,
                 subscription_ref="JOCX9W18NM",
                 lifetime=True,
+                amount=Decimal("95.00"),
+                currency="USD",
             ),
         )
 
