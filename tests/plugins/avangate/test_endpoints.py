@@ -67,7 +67,8 @@ def open_with(config: Path, database_url: str, clock: Clock) -> Iterator[OpenWit
     shops: list[Shop] = []
 
     def open_(sections: str) -> Shop:
-        head = f'database = "{database_url}"\nworker = false\n[mail]\noperator = "operator@example.com"\n'
+        head = f'database = "{database_url}"\nworker = false\ndefault_vendor = "avangate"\n'
+        head += '[mail]\noperator = "operator@example.com"\n'
         config.write_text(head + sections, encoding="utf-8")
         shops.append(Shop(load_settings({CONFIG_VARIABLE: str(config)}), clock))
         return shops[-1]
