@@ -263,6 +263,8 @@ class TestRename:
         shop.map("101", CONFIRM)
         shop.clock.now = shop.clock.now.replace(month=1, day=2)
         post(shop, FIRST, Order(refno="900000009", lines=[Line(pid="404", ref="EEEEEEEEEE")]))
+        with shop.service.database.transaction():
+            models.OrderName.create(vendor="avangate", order_ref=FIRST.refno, name="other")
         return shop
 
     def test_every_table_that_carries_the_name_is_moved(self, sold: Shop, reopen: Reopen) -> None:

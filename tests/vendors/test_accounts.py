@@ -111,24 +111,32 @@ def test_a_name_that_nobody_has_is_refused() -> None:
         accounts.find("other")
 
 
-def test_without_a_default_the_only_enabled_account_is_meant(install: Install) -> None:
+@pytest.mark.parametrize(
+    ("enabled", "meant"), [((False, True, True), "two"), ((True, True, False), "one"), ((False, False, True), "three")]
+)
+def test_without_a_default_the_first_enabled_account_is_meant(
+    install: Install, enabled: tuple[bool, ...], meant: str
+) -> None:
     install("shoplet", plugin("shoplet"))
 
-    accounts = load_accounts({"old": section("shoplet", enabled=False), "new": section("shoplet")}, Plugins())
+    names = zip(["one", "two", "three"], enabled, strict=True)
+    accounts = load_accounts({name: section("shoplet", enabled=is_on) for name, is_on in names}, Plugins())
 
-    assert accounts.find("").name == "new"
+    assert accounts.find("").name == meant
 
 
-@pytest.mark.parametrize("enabled", [0, 2])
-def test_without_a_default_none_or_several_mean_nobody(install: Install, enabled: int) -> None:
+def test_without_a_default_and_an_enabled_account_the_service_says_that_it_is_disabled(install: Install) -> None:
     install("shoplet", plugin("shoplet"))
 
-    accounts = load_accounts(
-        {name: section("shoplet", enabled=number < enabled) for number, name in enumerate(["one", "two"])}, Plugins()
-    )
+    accounts = load_accounts({"one": section("shoplet", enabled=False)}, Plugins())
 
-    with pytest.raises(UnknownVendor):
+    with pytest.raises(VendorDisabled):
         accounts.find("")
+
+
+def test_without_any_account_nobody_is_meant() -> None:
+    with pytest.raises(UnknownVendor):
+        load_accounts({}, Plugins()).find("")
 
 
 def test_the_plugins_name_means_the_first_of_its_accounts(install: Install) -> None:
