@@ -11,7 +11,7 @@ from datetime import datetime, tzinfo
 
 from qlmhook.domain import plan_changes, products, purchases, restrictions
 from qlmhook.domain.addresses import address_key
-from qlmhook.domain.events import Customer, EventKind
+from qlmhook.domain.events import NAMING_CUSTOMERS, Customer, EventKind
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
 from qlmhook.domain.plan_changes import Planned
@@ -61,7 +61,7 @@ class Entitlement:
     """What the facts about one subject add up to; `every` has its purchases, oldest first, undone ones too.
 
     `sold_by_plan` are the terms of a product that a change of plan brought, and where they are kept; `final` tells that
-    the vendor ended the subscription for good.
+    the vendor ended the subscription for good. `awaited_customer` is the reference of a customer who is still unknown.
     """
 
     every: tuple[Purchase, ...]
@@ -72,6 +72,7 @@ class Entitlement:
     grace_days: int
     final: bool = False
     sold_by_plan: tuple[Place, Terms] | None = None
+    awaited_customer: str = ""
 
     @property
     def purchases(self) -> tuple[Purchase, ...]:
@@ -123,8 +124,9 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
         grace_days=restrictions.grace_days(current),
         final=final,
         sold_by_plan=planned.sold,
+        awaited_customer=_awaited_customer(facts),
     )
-    return entitlement, waiting + holds + _without_customer(entitlement, facts)
+    return entitlement, waiting + holds + _without_customer(entitlement)
 
 
 def _planned(facts: Sequence[Fact], bought: list[Purchase], circumstances: Circumstances) -> Planned:
@@ -255,15 +257,26 @@ def _end(purchase: Purchase, previous: datetime | None, zone: tzinfo) -> datetim
     return end or FOREVER
 
 
-def _without_customer(entitlement: Entitlement, facts: Iterable[Fact]) -> list[Hold]:
+def _awaited_customer(facts: Iterable[Fact]) -> str:
+    """Return the reference of a customer whom no message has described yet."""
+    named = list(facts)
+    described = any(
+        fact.event.kind is EventKind.CUSTOMER or address_key(fact.event.customer.email)
+        for fact in named
+        if fact.event.kind in NAMING_CUSTOMERS
+    )
+    return "" if described else next((fact.event.customer_ref for fact in named if fact.event.customer_ref), "")
+
+
+def _without_customer(entitlement: Entitlement) -> list[Hold]:
     """What names its customer by reference alone is mailed when another message says who that is."""
-    ref = next((fact.event.customer_ref for fact in facts if fact.event.customer_ref), "")
-    if not ref or address_key(entitlement.customer.email):
+    if not entitlement.awaited_customer:
         return []
     return [
         Hold(
-            reason=f"Nothing was told of the customer {ref} yet; the mail goes out when that arrives.",
-            subject=f"customer {ref}",
+            reason=f"Nothing was told of the customer {entitlement.awaited_customer} yet; the mail goes out when that "
+            "arrives.",
+            subject=f"customer {entitlement.awaited_customer}",
             order_ref=entitlement.last.order_ref,
             alert=False,
         )

@@ -176,6 +176,10 @@ def _sale(place: Place, facts: list[Fact]) -> tuple[datetime, int, str, str]:
     return min(fact.event.placed_at for fact in facts), len(order_ref), order_ref, line
 
 
+def _problem(place: Place, item: Item) -> Hold:
+    return Hold(reason=f"Line {place[1]}: {item.problem}", subject=f"order {place[0]}")
+
+
 def _purchase(place: Place, facts: list[Fact], earlier: list[Purchase], terms_for: TermsFor) -> Purchase | Hold | None:
     """Put together what several messages told about one line: the newest counts, date and quantity only grow."""
     items = [fact.item for fact in facts if fact.item is not None]
@@ -184,14 +188,14 @@ def _purchase(place: Place, facts: list[Fact], earlier: list[Purchase], terms_fo
     same = [purchase for purchase in earlier if purchase.item.product_id == item.product_id]
     terms = terms_for(place, item)
     if isinstance(terms, Hold):
-        return terms
+        return _problem(place, item) if item.problem else terms
     if terms is None and same:
         terms = same[-1].terms  # a product that is ignored since goes on being renewed for those who have it
     if terms is None:
         return None
     order_ref, line = place
     if item.problem:
-        return Hold(reason=f"Line {line}: {item.problem}", subject=f"order {order_ref}")
+        return _problem(place, item)
     item = replace(item, quantity=max(item.quantity for item in items))
     limit = MAX_QUANTITY if terms.one_key else MAX_KEYS
     if item.quantity > limit:

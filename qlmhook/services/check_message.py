@@ -53,7 +53,12 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-_ABOUT_MONEY = frozenset(EventKind) - {EventKind.PAID, EventKind.SUBSCRIPTION, EventKind.CUSTOMER}
+_ABOUT_MONEY = frozenset(EventKind) - {
+    EventKind.PAID,
+    EventKind.UNDER_REVIEW,
+    EventKind.SUBSCRIPTION,
+    EventKind.CUSTOMER,
+}
 """What may be about a whole order."""
 
 

@@ -115,8 +115,9 @@ class Delivery:
             dead = queue.fail(row, reason, permanent=permanent, now=self._clock())
             logger.warning("Outbox row %s (%s) failed: %s", row.id, row.kind, reason)
             if dead and row.kind != Kind.ALERT:
+                about = f"Order {row.order_ref}" if row.order_ref else row.subject.capitalize()
                 self._alerts.tell(
-                    subject=f"Order {row.order_ref}: the {row.kind} is given up",
+                    subject=f"{about}: the {row.kind} is given up",
                     text=f"{reason} Mend the cause and run `qlmhook outbox retry {row.id}`.",
                     now=self._clock(),
                 )

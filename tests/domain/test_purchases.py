@@ -231,6 +231,14 @@ class TestTerms:
 
         assert [purchase.order_ref for purchase in bought(facts, circumstances({"101": TERMS, "102": None}))] == ["1"]
 
+    def test_a_line_that_cannot_be_understood_says_so_also_without_a_mapping(self) -> None:
+        def none_is_usable(place: tuple[str, str], item: Item) -> Hold:
+            return Hold(reason="There is no mapping.", subject="product 101")
+
+        _, [hold] = worked_out([paid(line(problem="Its product has no id."), order="7")], circumstances(none_is_usable))
+
+        assert hold.reason == f"Line {LINE}: Its product has no id."
+
     def test_a_line_without_a_usable_mapping_is_held_for_its_order(self) -> None:
         def none_is_usable(place: tuple[str, str], item: Item) -> Hold:
             return Hold(reason="There is no mapping.", subject="product 101")

@@ -106,10 +106,20 @@ class TestWholeOrders:
             event(PAID),
             event(PAID, line(), order=""),
             event(REFUNDED, line(), line()),
+            event(EventKind.UNDER_REVIEW, whole_order=True),
             event(SUBSCRIPTION, line(), order=""),
             event(CUSTOMER, order=""),
         ],
-        ids=["no line", "both", "paid nothing", "no order", "a line twice", "no subscription", "nobody"],
+        ids=[
+            "no line",
+            "both",
+            "paid nothing",
+            "no order",
+            "a line twice",
+            "a review of nothing",
+            "no subscription",
+            "nobody",
+        ],
     )
     def test_an_event_that_says_nothing_usable_is_refused(self, shop: PlainShop, told: Any) -> None:
         """With a sentence for the plugin's author; the notification is kept."""
@@ -437,6 +447,15 @@ class TestCustomers:
 
         assert mails(shop) == [("1", "bea@example.com")]
         assert states(shop) == ["ignored", "done"]
+
+    def test_a_customer_without_an_address_is_told_to_the_operator(self, shop: PlainShop) -> None:
+        """The mail does not wait for what has come: it cannot go out."""
+        shop.tell(event(PAID, line(), customer=Customer(), customer_ref="cus_1"))
+
+        shop.tell(event(CUSTOMER, order="", customer_ref="cus_1", customer=Customer(first_name="Bea"), on=1))
+
+        assert alerts(shop) == ["Order 1: the license is issued, but not mailed"]
+        assert states(shop) == ["done", "done"]
 
     def test_a_customer_named_by_the_order_joins_by_it(self, shop: PlainShop) -> None:
         shop.tell(event(PAID, line(), customer=Customer()))

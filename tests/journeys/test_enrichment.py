@@ -141,6 +141,17 @@ def test_a_shop_that_knows_nothing_of_it_is_a_matter_for_a_person(shop: PlainSho
     assert state(shop) == ("held", "The order is asked for.")
 
 
+def test_what_was_given_up_is_asked_about_again_when_it_is_replayed(shop: PlainShop, api: Api) -> None:
+    api.answers = [(404, WHOLE), (200, WHOLE)]
+    shop.send(NAMED)
+    shop.service.delivery.deliver_next()
+
+    shop.service.intake.replay(1)
+    shop.service.delivery.work_off()
+
+    assert ordered(shop) == ["1"]
+
+
 def test_an_answer_that_is_not_enough_is_held_for_a_person(shop: PlainShop, api: Api) -> None:
     api.answers = [(200, NAMED)]
     shop.send(NAMED)

@@ -8,12 +8,12 @@ from qlmhook.storage import models
 
 
 def ask(row: models.Notification, *, now: datetime) -> None:
-    """Let the worker ask the shop about a notification, unless that is under way or was done."""
+    """Let the worker ask the shop about a notification, unless that is under way."""
     waiting = models.Outbox.select().where(
         models.Outbox.vendor == row.vendor,
         models.Outbox.order_ref == row.order_ref,
         models.Outbox.kind == Kind.ENRICHMENT,
     )
-    if not any(queue.payload_of(other)["notification"] == row.id for other in waiting):
+    if not any(queue.payload_of(other)["notification"] == row.id for other in waiting if other.state != queue.DEAD):
         about = {"vendor": row.vendor, "order_ref": row.order_ref, "subject": f"notification {row.id}"}
         queue.add(Kind.ENRICHMENT, {"notification": row.id}, now=now, **about)

@@ -32,7 +32,7 @@ class Mailing(Channel):
         if entitlement is None:
             return
         self.redirect(settled.current, now=settled.now)
-        waits = any(fact.event.customer_ref for fact in settled.matter.facts)
+        waits = entitlement.awaited_customer != ""
         self.announce(entitlement, settled.usable, waits_for_customer=waits, now=settled.now)
 
     def announce(
