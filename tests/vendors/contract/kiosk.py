@@ -50,6 +50,13 @@ class Kiosk(Vendor):
     content_types: ClassVar[tuple[str, ...]] = ("application/json",)
     published_sources: ClassVar[tuple[str, ...]] = ("192.0.2.0/24",)
     kinds: ClassVar[Mapping[str, EventKind]] = {kind.value: kind for kind in EventKind}
+    standings: ClassVar[Mapping[str, Standing]] = {
+        "fine": Standing(),
+        "late": Standing(grace_days=10),
+        "stopped": Standing(stopped=True),
+        "over": Standing(expired=True),
+        "changed": Standing(replaces=True),
+    }
     schema: ClassVar[Schema] = SettingsSchema()
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
@@ -98,7 +105,7 @@ class Kiosk(Vendor):
     def parse(self, notification: Notification) -> Message:
         try:
             return self.read(notification)
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
             raise MalformedNotification(f"The body is no message of Kiosk's: {type(error).__name__}.") from None
 
     def read(self, notification: Notification) -> Message:
@@ -117,7 +124,11 @@ class Kiosk(Vendor):
         return list(data["events"])
 
     def message(self, data: Mapping[str, Any], **told: Any) -> Message:
-        return Message(kind="message", order_ref=text(data, "about"), order_status=data["type"], **told)
+        about, merchant = text(data, "about"), self.merchant(data)
+        return Message(kind="message", order_ref=about, order_status=data["type"], merchant=merchant, **told)
+
+    def merchant(self, data: Mapping[str, Any]) -> str:
+        return text(data, "seller")
 
     def event(self, data: Mapping[str, Any], notification: Notification) -> Event:
         return Event(
@@ -200,7 +211,7 @@ class Kiosk(Vendor):
         return text(data, "currency")
 
     def standing(self, data: Mapping[str, Any]) -> Standing:
-        return Standing(stopped=data["standing"] == "over")
+        return self.standings[data["standing"]]
 
     def enrich(self, notification: Notification, get: Get) -> bytes:
         answer = get(f"https://kiosk.example/events/{json.loads(notification.body)['id']}", {"X-Token": "t"})
