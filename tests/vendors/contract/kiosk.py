@@ -50,13 +50,6 @@ class Kiosk(Vendor):
     content_types: ClassVar[tuple[str, ...]] = ("application/json",)
     published_sources: ClassVar[tuple[str, ...]] = ("192.0.2.0/24",)
     kinds: ClassVar[Mapping[str, EventKind]] = {kind.value: kind for kind in EventKind}
-    standings: ClassVar[Mapping[str, Standing]] = {
-        "fine": Standing(),
-        "late": Standing(grace_days=10),
-        "stopped": Standing(stopped=True),
-        "over": Standing(expired=True),
-        "changed": Standing(replaces=True),
-    }
     schema: ClassVar[Schema] = SettingsSchema()
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
@@ -211,7 +204,7 @@ class Kiosk(Vendor):
         return text(data, "currency")
 
     def standing(self, data: Mapping[str, Any]) -> Standing:
-        return self.standings[data["standing"]]
+        return Standing(**data["standing"])
 
     def enrich(self, notification: Notification, get: Get) -> bytes:
         answer = get(f"https://kiosk.example/events/{json.loads(notification.body)['id']}", {"X-Token": "t"})

@@ -56,9 +56,9 @@ def refund_of_units(case: str) -> bytes:
     return posted(later("refunded", case=case, items=[{**LINES[0], "undone": 2}]))
 
 
-def subscription(standing: str, product: str = "alpha") -> dict[str, Any]:
+def subscription(product: str = "alpha", **standing: Any) -> bytes:
     line = {"line": "S-1", "subscription": "S-1", "product": product, "quantity": 5}
-    return later("subscription", order=None, standing=standing, items=[line])
+    return posted(later("subscription", order=None, standing=standing, items=[line]))
 
 
 class KioskContract(VendorContract):
@@ -85,11 +85,11 @@ class KioskContract(VendorContract):
             dispute_lost=dispute("chargeback_lost"),
             second_dispute=dispute("chargeback_opened", "D-2"),
             renewal=posted({**SALE, "order": "A-2", "payment": "P-2", "items": LINES[:1]}),
-            subscription=posted(subscription("fine")),
-            subscription_ended=posted(subscription("over")),
-            subscription_stopped=posted(subscription("stopped")),
-            past_due=posted(subscription("late")),
-            upgrade=posted(subscription("changed", product="beta")),
+            subscription=subscription(),
+            subscription_ended=subscription(expired=True),
+            subscription_stopped=subscription(stopped=True),
+            past_due=subscription(grace_days=10),
+            upgrade=subscription(product="beta", replaces=True),
             customer=posted(later("customer", order=None, items=None, buyer="C-1", email="ann@example.com")),
             batch=posted({**SALE, "order": "A-3", "payment": "P-3"}, {**SALE, "order": "A-4", "payment": "P-4"}),
             test_order=posted({**SALE, "order": "A-5", "payment": "P-5", "test": True}),
