@@ -10,12 +10,14 @@ from qlmhook.vendors.testing.check_answers import Answers
 from qlmhook.vendors.testing.check_installation import Installation
 from qlmhook.vendors.testing.check_meaning import Meaning
 from qlmhook.vendors.testing.check_proof import Proof
+from qlmhook.vendors.testing.check_subscriptions import Subscriptions
+from qlmhook.vendors.testing.check_undoing import Undoing
 from qlmhook.vendors.testing.messages import NOON, Messages, make_notification
 
 __all__ = ["LONGEST", "NOON", "Messages", "VendorContract", "make_notification"]
 
 
-class VendorContract(Installation, Proof, Meaning, Agreement, Answers):
+class VendorContract(Installation, Proof, Meaning, Agreement, Undoing, Subscriptions, Answers):
     """Facts about a vendor: inherit them as `class TestMyShop(VendorContract)` and fill in what is abstract.
 
     Every check runs on every message that `messages()` returns.

@@ -1,14 +1,11 @@
-"""Checks between messages: what is told of a sale later is about the same order, lines and subscription."""
+"""Checks between messages: what is told of a sale later is about the same order, lines, customer and merchant."""
 
 from dataclasses import replace
 from datetime import datetime
 
-from qlmhook.domain.events import Event, EventKind, Item, Message
+from qlmhook.domain.events import Event, EventKind, Item
 from qlmhook.vendors.testing.messages import BESIDE, KINDS, OF_THE_SALE
-from qlmhook.vendors.testing.plugin_under_test import Subject, expect_none
-
-_TAKE_BACK = "refund", "reversal", "cancellation"
-_DISPUTES = "dispute_opened", "dispute_won", "dispute_lost"
+from qlmhook.vendors.testing.plugin_under_test import Subject, events_of, expect_none, lines_of, names_of
 
 
 class Agreement(Subject):
@@ -32,7 +29,7 @@ class Agreement(Subject):
 
         assert message.kind, "The message `paid` has no `kind`: give it the vendor's name for this sort of message."
         assert message.order_status, "The message `paid` has no `order_status`: say the vendor's word for it."
-        assert message.order_ref in {"", *_names(*message.events)}, (
+        assert message.order_ref in {"", *names_of(*message.events)}, (
             f"The message `paid` says order_ref={message.order_ref!r}, which is no name of its event's order."
         )
         assert len(items) > 1 or self.sells_single_lines, (
@@ -52,12 +49,12 @@ class Agreement(Subject):
             f"The message `{name}` is about the order {event.order_ref!r}, which no message joins with the paid one, "
             f"{sorted(names)}: use the same order_ref, or tell the names together in also_known_as."
             for name, event in self._events()
-            if name in OF_THE_SALE and event.kind not in BESIDE and not names & _names(event)
+            if name in OF_THE_SALE and event.kind not in BESIDE and not names & names_of(event)
         )
 
     def test_what_is_told_of_the_sale_names_its_lines(self) -> None:
         """A refund of a line that was never sold takes nothing back."""
-        sold = _lines(self._sale())
+        sold = lines_of(self._sale())
 
         expect_none(
             f"The message `{name}` names the line {item.line!r}, and the paid order has {sorted(sold)}: name a line "
@@ -66,28 +63,6 @@ class Agreement(Subject):
             if name in OF_THE_SALE and event.kind not in BESIDE
             for item in event.items
             if item.line not in sold
-        )
-
-    def test_a_full_refund_takes_everything(self) -> None:
-        """What is left out of it stays with the customer."""
-        sale = self._sale()
-
-        expect_none(
-            f"The message `{name}` is of the whole order, and leaves some of it: say whole_order=True, or name all "
-            "lines without undone_quantity."
-            for name, message in self._said(*_TAKE_BACK).items()
-            if not any(_takes_all(event, sale) for event in message.events)
-            and any(event.kind is KINDS[name] for event in message.events)
-        )
-
-    def test_a_partial_refund_leaves_the_rest(self) -> None:
-        """Who gave back a part goes on using what is left."""
-        sale = self._sale()
-        [message] = self._said("partial_refund").values()
-
-        assert not any(_takes_all(event, sale) for event in message.events), (
-            "`partial_refund` takes the whole order: name only the lines that it is for, with undone_quantity where it "
-            "is for some units."
         )
 
     def test_a_test_order_is_told_as_one(self) -> None:
@@ -109,52 +84,11 @@ class Agreement(Subject):
             f"customer paid, and name lines by what stays. {told} is not {_payment(self._sale())}."
         )
 
-    def test_a_renewal_is_another_order_of_the_same_subscription(self) -> None:
-        """Under the first order's name it would be taken for a repeat, under another reference for a new sale."""
-        sale = self._sale()
-        [message] = self._said("renewal").values()
-        renewals = [event for event in message.events if event.kind is EventKind.PAID]
-
-        assert not any(event.order_ref in self._names_of_the_sale() for event in renewals), (
-            "`renewal` has the order_ref of the paid order: each payment of a subscription is an order of its own."
-        )
-        assert not renewals or _references(*renewals) & _references(sale), (
-            f"`renewal` is of the subscriptions {sorted(_references(*renewals))}, the paid order of "
-            f"{sorted(_references(sale))}: both need the same subscription_ref."
-        )
-
-    def test_a_subscription_is_called_as_in_its_order(self) -> None:
-        """The order and the subscription's messages are joined by its reference."""
-        sold = _references(self._sale())
-
-        expect_none(
-            f"The message `{name}` is about {sorted(_references(*_of(message, EventKind.SUBSCRIPTION)))}, and the paid "
-            f"order has the subscriptions {sorted(sold)}: use one subscription_ref or group_ref in both."
-            for name, message in self._said("subscription", "subscription_ended").items()
-            if _of(message, EventKind.SUBSCRIPTION) and not _references(*_of(message, EventKind.SUBSCRIPTION)) & sold
-        )
-
-    def test_a_subscription_that_ended_is_told_so(self) -> None:
-        """Else the license is used for ever."""
-        [message] = self._said("subscription_ended").values()
-        told = _of(message, EventKind.SUBSCRIPTION)
-
-        assert not told or any(_ends(event) for event in told), (
-            "`subscription_ended` says nothing that ends the use: set `stopped`, `expired` or `final` of its standing, "
-            "or the expires_at of its item."
-        )
-
-    def test_a_dispute_has_one_name(self) -> None:
-        """Who wins one of two disputes has not won the other."""
-        cases = {event.case_ref for name, event in self._events() if name in _DISPUTES and event.kind not in BESIDE}
-
-        assert len(cases) <= 1, f"The messages of one dispute call it {sorted(cases)}: case_ref names the dispute."
-
     def test_a_customer_is_joined_to_the_sale(self) -> None:
         """A customer whom nothing joins to an order gets no mail."""
         sale, names = self._sale(), self._names_of_the_sale()
         [message] = self._said("customer").values()
-        told = _of(message, EventKind.CUSTOMER)
+        told = events_of(message, EventKind.CUSTOMER)
 
         assert not told or any(
             event.order_ref in names or (event.customer_ref and event.customer_ref == sale.customer_ref)
@@ -165,6 +99,15 @@ class Agreement(Subject):
         )
         assert all(event.customer.email for event in told), "`customer` has no email: it is what mails need."
 
+    def test_every_message_is_of_one_merchant(self) -> None:
+        """Another merchant under the same key is alerted, as if a stranger had it."""
+        told = {message.merchant for message in self._understood().values()} - {""}
+
+        assert len(told) <= 1, (
+            f"The messages of one account call its merchant {sorted(told)}: give `merchant` what names the account, "
+            "the same in all messages, or leave it out."
+        )
+
     def test_a_batch_has_an_event_for_each_order(self) -> None:
         """Several orders may come in one request, and none of them is lost."""
         [message] = self._said("batch").values()
@@ -172,46 +115,7 @@ class Agreement(Subject):
 
         assert len(orders) > 1, f"`batch` is about several orders, and the events name {sorted(orders)} alone."
 
-    def _names_of_the_sale(self) -> set[str]:
-        """Every name that some message joins with the paid order's."""
-        groups = [_names(event) for _, event in self._events()]
-        names = _names(self._sale())
-        for _ in groups:
-            names |= {name for group in groups if group & names for name in group}
-        return names
-
-
-def _of(message: Message, kind: EventKind) -> list[Event]:
-    return [event for event in message.events if event.kind is kind]
-
-
-def _names(*events: Event) -> set[str]:
-    return {name for event in events for name in (event.order_ref, *event.also_known_as)} - {""}
-
-
-def _lines(event: Event) -> dict[str, Item]:
-    return {item.line: item for item in event.items}
-
-
-def _references(*events: Event) -> set[str]:
-    return {ref for event in events for item in event.items for ref in (item.subscription_ref, item.group_ref)} - {""}
-
-
-def _takes_all(event: Event, sale: Event) -> bool:
-    if event.kind in BESIDE or event.whole_order:
-        return event.whole_order
-    sold, back = _lines(sale), _lines(event)
-    return all(
-        line in back and (back[line].undone_quantity or item.quantity) >= item.quantity for line, item in sold.items()
-    )
-
 
 def _payment(event: Event) -> tuple[datetime, datetime, tuple[Item, ...]]:
     items = tuple(replace(item, product_name="") for item in event.items)
     return event.placed_at, event.paid_at or event.at, items
-
-
-def _ends(event: Event) -> bool:
-    standing = event.standing
-    says_so = standing is not None and (standing.stopped or standing.paused or standing.expired or standing.final)
-    return says_so or any(item.expires_at is not None and item.expires_at <= event.at for item in event.items)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from qlmhook.domain.events import Event, EventKind, Item, Message
 from qlmhook.errors import MalformedNotification
 from qlmhook.vendors.api import Outcome
@@ -159,6 +161,30 @@ class Meaning(Subject):
             told = attempt(vendor.parse, other)
             if not isinstance(told, Message | MalformedNotification):
                 faults.append(f"parse() must raise MalformedNotification for {other.body!r:.400}: {told!r}.")
+
+        expect_none(faults[:_SHOWN])
+
+    def test_json_that_is_nested_deeply_is_malformed(self) -> None:
+        """The reader of JSON gives up with RecursionError, which is no ValueError."""
+        paid = self._notifications()["paid"]
+        if not paid.content_type.endswith("json"):
+            pytest.skip("The shop posts no JSON.")
+        told = attempt(self._vendor().parse, odd_bodies.with_body(paid, odd_bodies.NESTED))
+
+        assert isinstance(told, MalformedNotification), (
+            f"parse() must raise MalformedNotification for `[` a hundred thousand times: {told!r}. Catch "
+            "RecursionError beside ValueError where JSON is read."
+        )
+
+    def test_a_time_without_utc_is_malformed_or_understood(self) -> None:
+        """A time of the year 1 or 9999 with an offset cannot be told in UTC: datetime raises OverflowError."""
+        vendor, understood = self._vendor(), self._understood()
+        faults = []
+        for name, notification in self._notifications().items():
+            for other in odd_bodies.with_times_without_utc(notification) if name in understood else ():
+                told = attempt(vendor.parse, other)
+                if not isinstance(told, Message | MalformedNotification):
+                    faults.append(f"parse() must raise MalformedNotification for {other.body!r:.400}: {told!r}.")
 
         expect_none(faults[:_SHOWN])
 

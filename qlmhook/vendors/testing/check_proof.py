@@ -167,11 +167,11 @@ class Proof(Subject):
         vendor = self._vendor()
         genuine = self._notifications()["paid"]
 
-        for body in odd_bodies.RUBBISH:
+        for body in (*odd_bodies.RUBBISH, odd_bodies.NESTED):
             told = attempt(lambda rubbish=body: vendor.verify(odd_bodies.with_body(genuine, rubbish)))
 
             assert isinstance(told, Refused), (
-                f"verify() must raise SignatureRejected or MalformedNotification for the body {body!r}: {told!r}."
+                f"verify() must raise SignatureRejected or MalformedNotification for the body {body!r:.80}: {told!r}."
             )
 
     def test_a_broken_signature_is_refused(self) -> None:

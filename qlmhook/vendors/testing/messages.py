@@ -43,10 +43,12 @@ class Messages:
 
     They are about one sale, `paid`, as far as their names do not say otherwise. A kind that the shop does not have is
     left out, and the checks of it are skipped. `paid` has two lines or more, of one product if the shop can sell that,
-    one of them of two units or more. `partial_refund` is of some lines, or of some units of a line. `renewal` is a
-    further order of the subscription of `paid`. `batch` is about two orders or more. `unknown` is of a kind that the
-    plugin has never heard of, `unreadable` lacks what is needed to act, such as the order's reference. `others` are
-    further messages that the plugin understands, such as those that only name a sale in another way.
+    one of them of two units or more. `partial_refund` is of some lines, `refund_of_units` of some units of a line that
+    has several, `second_refund_of_units` another refund of that line. `second_dispute` opens another dispute than
+    `dispute_opened`. `renewal` is a further order of the subscription of `paid`, `upgrade` another product or quantity
+    of it without an order. `batch` is about two orders or more. `unknown` is of a kind that the plugin has never heard
+    of, `unreadable` lacks what is needed to act, such as the order's reference. `others` are further messages that the
+    plugin understands, such as those that only name a sale in another way.
     """
 
     paid: bytes
@@ -56,14 +58,20 @@ class Messages:
     under_review: bytes | None = None
     refund: bytes | None = None
     partial_refund: bytes | None = None
+    refund_of_units: bytes | None = None
+    second_refund_of_units: bytes | None = None
     reversal: bytes | None = None
     cancellation: bytes | None = None
     dispute_opened: bytes | None = None
     dispute_won: bytes | None = None
     dispute_lost: bytes | None = None
+    second_dispute: bytes | None = None
     renewal: bytes | None = None
     subscription: bytes | None = None
     subscription_ended: bytes | None = None
+    subscription_stopped: bytes | None = None
+    past_due: bytes | None = None
+    upgrade: bytes | None = None
     customer: bytes | None = None
     batch: bytes | None = None
     test_order: bytes | None = None
@@ -85,14 +93,20 @@ KINDS: Mapping[str, EventKind] = {
     "under_review": EventKind.UNDER_REVIEW,
     "refund": EventKind.REFUNDED,
     "partial_refund": EventKind.REFUNDED,
+    "refund_of_units": EventKind.REFUNDED,
+    "second_refund_of_units": EventKind.REFUNDED,
     "reversal": EventKind.REVERSED,
     "cancellation": EventKind.CANCELED,
     "dispute_opened": EventKind.CHARGEBACK_OPENED,
     "dispute_won": EventKind.CHARGEBACK_WON,
     "dispute_lost": EventKind.CHARGEBACK_LOST,
+    "second_dispute": EventKind.CHARGEBACK_OPENED,
     "renewal": EventKind.PAID,
     "subscription": EventKind.SUBSCRIPTION,
     "subscription_ended": EventKind.SUBSCRIPTION,
+    "subscription_stopped": EventKind.SUBSCRIPTION,
+    "past_due": EventKind.SUBSCRIPTION,
+    "upgrade": EventKind.SUBSCRIPTION,
     "customer": EventKind.CUSTOMER,
 }
 """What the messages say that have such a name."""
@@ -105,10 +119,13 @@ OF_THE_SALE = (
     "under_review",
     "refund",
     "partial_refund",
+    "refund_of_units",
+    "second_refund_of_units",
     "reversal",
     "cancellation",
     "dispute_opened",
     "dispute_won",
     "dispute_lost",
+    "second_dispute",
 )
 """The messages that are about the order and the lines of `paid`."""

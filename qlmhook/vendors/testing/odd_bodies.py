@@ -1,6 +1,7 @@
 """Bodies as no shop sends them: changed after they were signed, spelled otherwise, and of another shape."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
@@ -11,6 +12,13 @@ from qlmhook.vendors.testing.messages import make_notification
 
 RUBBISH = (b"", b"\xff\xfe", b"=", b"{", b"[]", b"{}", b"null", b"true", b"0", b'"text"', b"<xml/>", b"%", b"a=%00")
 """Bodies that no vendor sends."""
+
+NESTED = b"[" * 100_000
+"""JSON that is nested more deeply than Python reads."""
+
+_TIMES_WITHOUT_UTC = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+"""Times that are out of the range of datetime in UTC."""
+_TIME = re.compile(r"[12][0-9]{3}-?[01][0-9]-?[0-3][0-9].*", re.DOTALL)
 
 _Tried = set[tuple[str, str]]
 """The parts that were exchanged already: where each stands, and what it is."""
@@ -59,6 +67,47 @@ def of_another_shape(notifications: Iterable[Notification]) -> Iterator[Notifica
     tried: _Tried = set()
     for notification in notifications:
         yield from _changed_in(notification, tried)
+
+
+def with_times_without_utc(notification: Notification) -> Iterator[Notification]:
+    """Yield notifications with a time that has no UTC in place of each text that is a time.
+
+    Where the shop spells times otherwise than with an offset, its own spelling has the first and the last year too.
+    """
+    for body in _with_other_times(notification):
+        yield with_body(notification, body)
+
+
+def _with_other_times(notification: Notification) -> Iterator[bytes]:
+    if notification.content_type == FORM:
+        pairs = _pairs(notification.body)
+        for place, (name, value) in enumerate(notification.fields):
+            for other in _other_times(value):
+                yield b"&".join([*pairs[:place], _pair(name, other), *pairs[place + 1 :]])
+        return
+    try:
+        data = json.loads(notification.body)
+    except ValueError:
+        return
+    for changed in _with_texts_changed(data):
+        yield json.dumps(changed).encode()
+
+
+def _with_texts_changed(data: Any) -> Iterator[Any]:
+    """Yield JSON with one of its times exchanged."""
+    if isinstance(data, dict):
+        for name, part in data.items():
+            yield from ({**data, name: changed} for changed in _with_texts_changed(part))
+    elif isinstance(data, list):
+        for place, part in enumerate(data):
+            yield from ([*data[:place], changed, *data[place + 1 :]] for changed in _with_texts_changed(part))
+    elif isinstance(data, str):
+        yield from _other_times(data)
+
+
+def _other_times(text: str) -> Iterator[str]:
+    if _TIME.fullmatch(text):
+        yield from (*_TIMES_WITHOUT_UTC, f"0001{text[4:]}", f"9999{text[4:]}")
 
 
 def _changed_in(notification: Notification, tried: _Tried | None) -> Iterator[Notification]:

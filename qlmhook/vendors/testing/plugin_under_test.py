@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from qlmhook.domain.events import Event, Message
+from qlmhook.domain.events import Event, EventKind, Item, Message
 from qlmhook.errors import DeliveryFailed
 from qlmhook.vendors.api import Answer, Notification, Outcome, Reply, Vendor, Verified
 from qlmhook.vendors.testing import odd_bodies
@@ -109,6 +109,14 @@ class Subject(ABC):
                 return event
         pytest.skip("The message `paid` has no PAID event, which another check says.")
 
+    def _names_of_the_sale(self) -> set[str]:
+        """Every name that some message joins with the paid order's."""
+        groups = [names_of(event) for _, event in self._events()]
+        names = names_of(self._sale())
+        for _ in groups:
+            names |= {name for group in groups if group & names for name in group}
+        return names
+
     def _verified(self, notification: Notification) -> Verified | None:
         verified = attempt(self._vendor().verify, notification)
         return verified if isinstance(verified, Verified) else None
@@ -129,6 +137,21 @@ def attempt(function: Callable[..., object], *arguments: Any) -> object:
         return function(*arguments)
     except Exception as error:
         return error
+
+
+def events_of(message: Message, kind: EventKind) -> list[Event]:
+    """Return the events of one kind."""
+    return [event for event in message.events if event.kind is kind]
+
+
+def names_of(*events: Event) -> set[str]:
+    """Return every name that events give their order."""
+    return {name for event in events for name in (event.order_ref, *event.also_known_as)} - {""}
+
+
+def lines_of(event: Event) -> dict[str, Item]:
+    """Return the items of an event by the names of their lines."""
+    return {item.line: item for item in event.items}
 
 
 def _stored(notification: Notification) -> Notification:

@@ -1,5 +1,6 @@
 """The avangate plugin keeps the contract of a vendor."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
@@ -27,6 +28,13 @@ def refund_of_the_last_line() -> bytes:
     return form_body(ORDER.changed(status="REFUND", extra=[("REFUND_TYPE", "PARTIAL"), *amounts]).fields())
 
 
+def refund_of_units() -> bytes:
+    """Two of the three units of the last line."""
+    lines = [*LINES[:2], replace(LINES[2], quantity="2")]
+    amounts = [("IPN_TOTAL[]", "0.00"), ("IPN_TOTAL[]", "0.00"), ("IPN_TOTAL[]", "-58.00")]
+    return form_body(ORDER.changed(status="REFUND", lines=lines, extra=[("REFUND_TYPE", "PARTIAL"), *amounts]).fields())
+
+
 class TestAvangate(VendorContract):
     vendor_class: ClassVar[type[Vendor]] = Avangate
     key: ClassVar[str] = "synthetic-Secret1!"
@@ -43,6 +51,7 @@ class TestAvangate(VendorContract):
             under_review=order("PAYMENT_RECEIVED", FRAUD_STATUS="UNDER REVIEW"),
             refund=order("REFUND"),
             partial_refund=refund_of_the_last_line(),
+            refund_of_units=refund_of_units(),
             reversal=order("REVERSED"),
             cancellation=order("CANCELED"),
             dispute_opened=order(CHARGEBACK_RESOLUTION="OPEN"),
@@ -51,6 +60,8 @@ class TestAvangate(VendorContract):
             renewal=form_body(renewal.fields()),
             subscription=form_body(Subscription().fields()),
             subscription_ended=form_body(Subscription(status="EXPIRED", expired="1").fields()),
+            subscription_stopped=form_body(Subscription(status="DISABLED").fields()),
+            past_due=form_body(Subscription(status="PAST DUE", extra=[("LICENSE_GRACE_PERIOD", "10")]).fields()),
             test_order=form_body(Order(refno="900000003", extra=[("TEST_ORDER", "1")]).fields()),
             unknown=order("NEVER_HEARD_OF"),
             unreadable=form_body(ORDER.changed(without=["REFNO"]).fields()),

@@ -98,7 +98,7 @@ class Kiosk(Vendor):
     def parse(self, notification: Notification) -> Message:
         try:
             return self.read(notification)
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
             raise MalformedNotification(f"The body is no message of Kiosk's: {type(error).__name__}.") from None
 
     def read(self, notification: Notification) -> Message:
@@ -117,7 +117,11 @@ class Kiosk(Vendor):
         return list(data["events"])
 
     def message(self, data: Mapping[str, Any], **told: Any) -> Message:
-        return Message(kind="message", order_ref=text(data, "about"), order_status=data["type"], **told)
+        about, merchant = text(data, "about"), self.merchant(data)
+        return Message(kind="message", order_ref=about, order_status=data["type"], merchant=merchant, **told)
+
+    def merchant(self, data: Mapping[str, Any]) -> str:
+        return text(data, "seller")
 
     def event(self, data: Mapping[str, Any], notification: Notification) -> Event:
         return Event(
@@ -200,7 +204,7 @@ class Kiosk(Vendor):
         return text(data, "currency")
 
     def standing(self, data: Mapping[str, Any]) -> Standing:
-        return Standing(stopped=data["standing"] == "over")
+        return Standing(**data["standing"])
 
     def enrich(self, notification: Notification, get: Get) -> bytes:
         answer = get(f"https://kiosk.example/events/{json.loads(notification.body)['id']}", {"X-Token": "t"})

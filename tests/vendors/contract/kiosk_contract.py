@@ -39,7 +39,7 @@ LATER = "2026-02-01T12:00:00+00:00"
 
 
 def posted(*events: Mapping[str, Any], about: str = "A-1", **told: Any) -> bytes:
-    return json.dumps({"type": "events", "about": about, "events": events, **told}).encode()
+    return json.dumps({"type": "events", "about": about, "seller": "M-1", "events": events, **told}).encode()
 
 
 def later(kind: str, **changes: Any) -> dict[str, Any]:
@@ -48,13 +48,17 @@ def later(kind: str, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**told, **changes}.items() if value is not None}
 
 
-def dispute(kind: str) -> bytes:
-    return posted(later(kind, case="D-1", items=None, whole=True))
+def dispute(kind: str, case: str = "D-1") -> bytes:
+    return posted(later(kind, case=case, items=None, whole=True))
 
 
-def subscription(standing: str) -> dict[str, Any]:
-    line = {"line": "S-1", "subscription": "S-1", "product": "alpha"}
-    return later("subscription", order=None, standing=standing, items=[line])
+def refund_of_units(case: str) -> bytes:
+    return posted(later("refunded", case=case, items=[{**LINES[0], "undone": 2}]))
+
+
+def subscription(product: str = "alpha", **standing: Any) -> bytes:
+    line = {"line": "S-1", "subscription": "S-1", "product": product, "quantity": 5}
+    return posted(later("subscription", order=None, standing=standing, items=[line]))
 
 
 class KioskContract(VendorContract):
@@ -71,15 +75,21 @@ class KioskContract(VendorContract):
             paid_again=posted({**SALE, "at": LATER}),
             under_review=posted(later("under_review")),
             refund=posted(later("refunded", items=None, whole=True)),
-            partial_refund=posted(later("refunded", items=[{**LINES[0], "undone": 2}])),
+            partial_refund=posted(later("refunded", items=LINES[1:])),
+            refund_of_units=refund_of_units("R-1"),
+            second_refund_of_units=refund_of_units("R-2"),
             reversal=posted(later("reversed")),
             cancellation=posted(later("canceled")),
             dispute_opened=dispute("chargeback_opened"),
             dispute_won=dispute("chargeback_won"),
             dispute_lost=dispute("chargeback_lost"),
+            second_dispute=dispute("chargeback_opened", "D-2"),
             renewal=posted({**SALE, "order": "A-2", "payment": "P-2", "items": LINES[:1]}),
-            subscription=posted(subscription("fine")),
-            subscription_ended=posted(subscription("over")),
+            subscription=subscription(),
+            subscription_ended=subscription(expired=True),
+            subscription_stopped=subscription(stopped=True),
+            past_due=subscription(grace_days=10),
+            upgrade=subscription(product="beta", replaces=True),
             customer=posted(later("customer", order=None, items=None, buyer="C-1", email="ann@example.com")),
             batch=posted({**SALE, "order": "A-3", "payment": "P-3"}, {**SALE, "order": "A-4", "payment": "P-4"}),
             test_order=posted({**SALE, "order": "A-5", "payment": "P-5", "test": True}),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from qlmhook.vendors import Answer, Customer, Get, Item, Message, Notification, Outcome, Standing, Verified
+from qlmhook.vendors import Answer, Customer, Get, Item, Message, Notification, Outcome, Verified
 from tests.vendors.contract.kiosk import Kiosk
 from tests.vendors.contract.mistakes import fails
 
@@ -39,25 +39,6 @@ class LinesOfTheRefund(Kiosk):
         return f"refunded {line}" if event["kind"] == "refunded" else line
 
 
-@fails("test_a_full_refund_takes_everything")
-class CancelsTheFirstLine(Kiosk):
-    """It reads one line where there are several."""
-
-    def items(self, data: Data) -> tuple[Item, ...]:
-        return super().items(data)[: 1 if data["kind"] == "canceled" else None]
-
-
-@fails("test_a_partial_refund_leaves_the_rest")
-class EveryRefundIsFull(Kiosk):
-    """It takes back the whole order for a part of the money."""
-
-    def items(self, data: Data) -> tuple[Item, ...]:
-        return () if data["kind"] == "refunded" else super().items(data)
-
-    def whole_order(self, data: Data) -> bool:
-        return data["kind"] == "refunded" or super().whole_order(data)
-
-
 @fails("test_a_test_order_is_told_as_one")
 class NoTests(Kiosk):
     """It forgets that an order may be a test."""
@@ -74,48 +55,6 @@ class PaidWhenSent(Kiosk):
         return None
 
 
-@fails("test_a_renewal_is_another_order_of_the_same_subscription")
-class RenewalsByTheFirstName(Kiosk):
-    """It calls all payments of a subscription by the first one's name."""
-
-    def order_ref(self, data: Data) -> str:
-        return "A-1" if super().order_ref(data) == "A-2" else super().order_ref(data)
-
-
-@fails("test_a_renewal_is_another_order_of_the_same_subscription")
-class SubscriptionsByTheirOrder(Kiosk):
-    """It calls the subscription of a renewal by another name."""
-
-    def item(self, place: int, data: Data, event: Data) -> Item:
-        item = super().item(place, data, event)
-        return replace(item, subscription_ref="of A-2") if event.get("order") == "A-2" else item
-
-
-@fails("test_a_subscription_is_called_as_in_its_order")
-class SubscriptionsByTheirOwnName(Kiosk):
-    """It calls a subscription otherwise than its orders do."""
-
-    def item(self, place: int, data: Data, event: Data) -> Item:
-        item = super().item(place, data, event)
-        return replace(item, subscription_ref="S-1/2026") if event["kind"] == "subscription" else item
-
-
-@fails("test_a_subscription_that_ended_is_told_so")
-class EndlessSubscriptions(Kiosk):
-    """It takes no end for one."""
-
-    def standing(self, data: Data) -> Standing:
-        return Standing()
-
-
-@fails("test_a_dispute_has_one_name")
-class CasesByTheirMessage(Kiosk):
-    """It names the message where the dispute is meant."""
-
-    def case_ref(self, data: Data) -> str:
-        return super().case_ref(data) and f"{super().case_ref(data)} {data['kind'][-6:]}"
-
-
 @fails("test_a_customer_is_joined_to_the_sale")
 class CustomersByAnotherName(Kiosk):
     """It calls a customer otherwise than orders do."""
@@ -130,6 +69,14 @@ class CustomersWithoutAddress(Kiosk):
 
     def customer(self, data: Data) -> Customer:
         return Customer() if data["kind"] == "customer" else super().customer(data)
+
+
+@fails("test_every_message_is_of_one_merchant")
+class MerchantsByTheirOrders(Kiosk):
+    """It takes what counts a message's orders for a part of the merchant's name."""
+
+    def merchant(self, data: Data) -> str:
+        return f"{super().merchant(data)}/{len(data.get('events', ()))}"
 
 
 @fails("test_a_batch_has_an_event_for_each_order")

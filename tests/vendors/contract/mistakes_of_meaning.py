@@ -165,8 +165,35 @@ class ExpectsItsShape(Kiosk):
     def parse(self, notification: Notification) -> Message:
         try:
             return self.read(notification)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise MalformedNotification("The body is no message of Kiosk's.") from error
+
+
+@fails("test_json_that_is_nested_deeply_is_malformed")
+class NestsAsDeepAsPython(Kiosk):
+    """It takes ValueError for all that the reader of JSON raises."""
+
+    def parse(self, notification: Notification) -> Message:
+        try:
+            return self.read(notification)
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+            raise MalformedNotification("The body is no message of Kiosk's.") from error
+
+
+@fails("test_a_time_without_utc_is_malformed_or_understood")
+class TellsEveryTimeInUtc(Kiosk):
+    """It does not expect that a time has no UTC."""
+
+    def parse(self, notification: Notification) -> Message:
+        try:
+            return self.read(notification)
+        except OverflowError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise MalformedNotification("The body is no message of Kiosk's.") from error
+
+    def at(self, data: Data, notification: Notification) -> datetime:
+        return super().at(data, notification).astimezone(UTC)
 
 
 @fails("test_every_message_is_told_as_what_it_is")

@@ -98,7 +98,7 @@ class SignsWhatParsingMade(Kiosk):
     def signed_part(self, notification: Notification) -> bytes:
         try:
             return json.dumps(json.loads(notification.body)).encode()
-        except ValueError:
+        except (ValueError, RecursionError):
             return notification.body
 
 
@@ -206,6 +206,18 @@ class ReadsBeforeItBelieves(Kiosk):
     def signed_part(self, notification: Notification) -> bytes:
         json.loads(notification.body)
         return notification.body
+
+
+@fails("test_rubbish_is_refused")
+class ReadsBeforeItVerifies(Kiosk):
+    """It reads JSON that nobody has signed, and takes ValueError for all that this raises."""
+
+    def verify(self, notification: Notification) -> Verified:
+        try:
+            json.loads(notification.body)
+        except ValueError:
+            raise SignatureRejected("The body is no JSON.") from None
+        return super().verify(notification)
 
 
 @fails("test_a_broken_signature_is_refused")

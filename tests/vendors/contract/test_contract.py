@@ -6,14 +6,21 @@ from pathlib import Path
 import pytest
 
 from qlmhook.vendors.testing import VendorContract
-from tests.vendors.contract import kiosk, mistakes_of_agreement, mistakes_of_meaning, mistakes_of_proof
+from tests.vendors.contract import (
+    kiosk,
+    mistakes_of_agreement,
+    mistakes_of_meaning,
+    mistakes_of_proof,
+    mistakes_of_undoing,
+)
 from tests.vendors.contract.kiosk import Kiosk
 from tests.vendors.contract.kiosk_contract import KioskContract
 from tests.vendors.contract.mistakes import MISTAKES
 
 CHECKS = sorted(name for name in dir(VendorContract) if name.startswith("test_"))
 
-assert {mistakes_of_agreement, mistakes_of_meaning, mistakes_of_proof}  # each enters its plugins into the list
+# each enters its plugins into the list
+assert {mistakes_of_agreement, mistakes_of_meaning, mistakes_of_proof, mistakes_of_undoing}
 
 
 @pytest.fixture(autouse=True)
