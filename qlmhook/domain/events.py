@@ -111,9 +111,10 @@ class Event:
 
     `also_known_as` are further names under which the vendor speaks of the same order. `whole_order` says that an event
     without items is about all lines of its order, whatever they are. `customer_ref` is the vendor's name for a
-    customer whom another message, an event CUSTOMER, describes. `case_ref` names a dispute where an order can have
-    several. `detail` tells two refunds of the same lines apart, such as by their amounts. `unclear` is a sentence when
-    a person must look at what happened to this order: the event is held with it and does nothing.
+    customer whom another message, an event CUSTOMER, describes. `case_ref` names a dispute or a refund where an order
+    can have several: refunds of units that have names add up, of those without one the largest counts. `detail` tells
+    two refunds of the same lines apart for the operator, such as by their amounts. `unclear` is a sentence when a
+    person must look at what happened to this order: the event is held with it and does nothing.
     """
 
     kind: EventKind

@@ -49,7 +49,9 @@ class _Line:
 
     @property
     def newest(self) -> Item:
-        item = max(self.facts, key=lambda fact: fact.age).item
+        # what is told of a refund need not say what it is of
+        named = [fact for fact in self.facts if fact.item and fact.item.product_id] or self.facts
+        item = max(named, key=lambda fact: fact.age).item
         assert item is not None
         return item
 

@@ -69,7 +69,8 @@ def is_repeat(event: Event, facts: Sequence[Fact]) -> bool:
         of_case = [fact for fact in others if fact.event.kind in _DISPUTE and fact.event.case_ref == event.case_ref]
         before = [fact for fact in of_case if fact.event.at <= event.at]
         return bool(before) and max(before, key=lambda fact: fact.age).event.kind is event.kind
-    same = [fact for fact in others if fact.event.kind is event.kind and fact.event.detail == event.detail]
+    name = event.detail, event.case_ref
+    same = [fact for fact in others if (fact.event.kind, fact.event.detail, fact.event.case_ref) == (event.kind, *name)]
     told: dict[datetime, set[tuple[str, int | None]]] = {}
     for fact in same:
         told.setdefault(fact.event.at, set()).update(_units(fact.event.items))

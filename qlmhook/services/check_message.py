@@ -67,6 +67,8 @@ def _refuse_useless(event: Event) -> None:
     told = f"The plugin's {event.kind.value} event"
     if not event.order_ref and event.kind not in (EventKind.SUBSCRIPTION, EventKind.CUSTOMER):
         raise MalformedNotification(f"{told} names no order: its order_ref is empty.")
+    if event.unclear:
+        return
     if event.kind is EventKind.CUSTOMER:
         if event.items or not (event.customer_ref or event.order_ref):
             raise MalformedNotification(
@@ -79,7 +81,7 @@ def _refuse_useless(event: Event) -> None:
         )
     if not event.items and event.kind not in _ABOUT_MONEY:
         raise MalformedNotification(f"{told} names no line: its items are empty.")
-    if not event.items and not event.whole_order and not event.unclear:
+    if not event.items and not event.whole_order:
         raise MalformedNotification(
             f"{told} names no line: give it items, or say whole_order=True if it is about all lines of its order."
         )
@@ -99,6 +101,10 @@ def _refuse_useless(event: Event) -> None:
 
 
 def _refuse_unclear_numbers(event: Event) -> None:
+    if abs(event.sequence) >= 2**63:
+        raise MalformedNotification(
+            f"The sequence of the plugin's {event.kind.value} event has more than 64 bits; give a smaller number."
+        )
     for place, item in enumerate(event.items):
         where = f"of items[{place}] in the plugin's {event.kind.value} event"
         if item.quantity < 1:
