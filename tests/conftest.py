@@ -126,24 +126,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     engine will do.
     """
     found = [engine for engine in ENGINES if version(engine)]
+    engines: dict[str, list[str]] = {}
+    for item in items:
+        engines.setdefault(_without_engine(item), []).append(_engine(item))
     kept: dict[bool, list[pytest.Item]] = {True: [], False: []}
     for item in items:
-        kept[_is_for(item, found)].append(item)
+        test = _without_engine(item)
+        choice = [engine for engine in engines[test] if engine in found]
+        one = choice[zlib.crc32(test.encode()) % len(choice)] if choice else ""
+        one = "sqlite" if item.get_closest_marker("sqlite") else one
+        is_for_all = not one or item.get_closest_marker("every_engine") is not None
+        kept[is_for_all or _engine(item) == one].append(item)
     config.hook.pytest_deselected(items=kept[False])
     items[:] = kept[True]
 
 
-def _is_for(item: pytest.Item, found: list[str]) -> bool:
-    parameters: dict[str, Any] = (
-        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    )
-    engine = parameters.get("database_url")
-    if engine is None or item.get_closest_marker("every_engine"):
-        return True
-    if item.get_closest_marker("sqlite"):
-        return bool(engine == "sqlite")
-    test = item.nodeid.replace(engine, "")
-    return bool(engine == found[zlib.crc32(test.encode()) % len(found)])
+def _engine(item: pytest.Item) -> str:
+    """The engine that a test is to run on; empty if it needs no database."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("database_url", "")) if callspec else ""
+
+
+def _without_engine(item: pytest.Item) -> str:
+    """The name of a test, the same for each of its engines."""
+    return item.nodeid.replace(_engine(item), "") if _engine(item) else item.nodeid
 
 
 def pytest_xdist_auto_num_workers() -> int:

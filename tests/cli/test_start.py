@@ -25,7 +25,7 @@ from tests.plugins.avangate.signer import form_body, signed
 from tests.support.server import FORM, command, environment
 from tests.vendors.test_accounts import section
 
-pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
+pytestmark = pytest.mark.own_database
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

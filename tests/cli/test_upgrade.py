@@ -12,7 +12,7 @@ from tests.support.engines import engine_of, execute
 from tests.support.released import load, version
 from tests.support.server import PATIENCE, command, environment
 
-pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
+pytestmark = pytest.mark.own_database
 
 DONE = f"The tables of version 1 are of version {schema_version.VERSION} now; references and tables are checked.\n"
 CURRENT = f"The tables are of version {schema_version.VERSION} and as they should be: there is nothing to be done.\n"

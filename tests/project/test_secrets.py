@@ -31,7 +31,7 @@ from tests.plugins.avangate.signer import Fields, form_body, signed
 from tests.support.engines import PORTS, execute, with_password
 from tests.support.server import FORM, Gate, Server, ask, serving, wait_until
 
-pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
+pytestmark = pytest.mark.own_database
 
 
 def planted(token: str) -> str:

@@ -20,7 +20,7 @@ from tests.support.engines import empty_database, engine_of, execute
 from tests.support.released import Table, catalog, load, rows, version
 from tests.support.server import ROOT
 
-pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
+pytestmark = pytest.mark.own_database
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -105,6 +105,7 @@ def test_every_version_has_a_migration() -> None:
     assert list(MIGRATIONS) == list(range(2, schema_version.VERSION + 1))
 
 
+@pytest.mark.every_engine
 def test_an_upgraded_database_has_the_tables_of_a_fresh_one(url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The same columns, types, nullability, defaults, indexes, references and collations."""
     carry_forward(url)
@@ -112,6 +113,7 @@ def test_an_upgraded_database_has_the_tables_of_a_fresh_one(url: str, tmp_path_f
     assert catalog(url) == fresh_catalog(url, tmp_path_factory.mktemp("fresh"))
 
 
+@pytest.mark.every_engine
 def test_no_row_is_lost_or_changed(url: str) -> None:
     before = rows(url)
 
@@ -138,6 +140,7 @@ def test_an_empty_database_gets_its_tables(database_url: str) -> None:
     assert version(database_url) == schema_version.VERSION
 
 
+@pytest.mark.every_engine
 def test_tables_of_today_that_have_the_old_number_get_the_new_one(database_url: str) -> None:
     """As those that were made between 0.1.0 and the version that counts."""
     schema_version.prepare(Database(database_url))

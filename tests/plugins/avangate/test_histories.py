@@ -120,7 +120,7 @@ def _outcome(shop: Shop, messages: list[dict[str, Any]]) -> list[dict[str, Any]]
     return sorted(kept, key=lambda row: row["unit"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data(), history=histories)
 def test_the_order_of_arrival_does_not_matter(
     open_all_hours: Shop, data: st.DataObject, history: list[dict[str, Any]]
