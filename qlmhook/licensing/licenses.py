@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from qlmhook.domain.entitlement import Entitlement, Grant
+from qlmhook.domain.entitlement import Entitlement
 from qlmhook.domain.facts import Place
+from qlmhook.domain.grants import Grant
 from qlmhook.domain.holds import Hold
 from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.errors import NotFound

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from qlmhook.domain.entitlement import Entitlement, Grant
+from qlmhook.domain.entitlement import Entitlement
+from qlmhook.domain.grants import Grant
 from qlmhook.domain.purchases import Extension
 from qlmhook.domain.restrictions import Bar
 from qlmhook.storage import models

@@ -9,7 +9,8 @@ from qlmhook.channels.channel import Channel
 from qlmhook.channels.mail.mail_terms import terms_of_today
 from qlmhook.channels.mail.rendering import one_line
 from qlmhook.domain.addresses import address_key
-from qlmhook.domain.entitlement import Entitlement, Grant
+from qlmhook.domain.entitlement import Entitlement
+from qlmhook.domain.grants import Grant
 from qlmhook.errors import NotFound, QlmhookError
 from qlmhook.licensing import audit, key_format
 from qlmhook.licensing.outcome import Settled

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from qlmhook.domain import products
-from qlmhook.domain.entitlement import Entitlement, Grant
+from qlmhook.domain.entitlement import Entitlement
+from qlmhook.domain.grants import Grant
 from qlmhook.domain.holds import Hold
 from qlmhook.errors import KeyNotMade, PropertyError
 from qlmhook.licensing import key_format
