@@ -22,8 +22,8 @@ from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
 from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, signed
+from tests.support.sections import section
 from tests.support.server import FORM, command, environment
-from tests.vendors.test_accounts import section
 
 pytestmark = pytest.mark.own_database
 

@@ -15,7 +15,7 @@ from qlmhook.storage import models
 from tests.channels.test_delivery import received
 from tests.conftest import MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
-from tests.plugins.avangate.test_matrix_orders import alerts
+from tests.support.looking import alerts
 
 # What an alert says is worked out before a database is asked.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

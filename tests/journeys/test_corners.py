@@ -14,7 +14,7 @@ from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
-from tests.plugins.avangate.test_matrix_orders import alerts, states
+from tests.support.looking import alerts, states
 
 pytestmark = pytest.mark.every_engine
 

@@ -3,7 +3,7 @@
 import getpass
 import json
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,19 @@ from qlmhook.errors import Inapplicable, NotFound
 from qlmhook.licensing import licenses
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
-from qlmhook.storage import models
 from tests.conftest import MAPPING, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import licenses as licenses_of
+from tests.support.life import REVOKING, Message, decide, decisions, post_hourly
+from tests.support.looking import licenses as licenses_of
 from tests.support.server import command
 
 pytestmark = pytest.mark.sqlite
 """No fact here is about a database."""
 
 
-Message = Order | Subscription
 Run = Callable[..., tuple[int, str, str]]
 
-REVOKING = {"vendors__avangate__revoke_on_refund": "true", "vendors__avangate__revoke_on_cancel": "true"}
 
 FIRST = Order()
 FIRST_END = "2026-12-31T22:00:00Z"
@@ -49,23 +47,8 @@ def shop(open_shop: OpenShop) -> Shop:
     """A shop that revokes what is refunded, with one license."""
     shop = open_shop(**REVOKING)
     shop.map("101")
-    post(shop, FIRST)
+    post_hourly(shop, FIRST)
     return shop
-
-
-def post(shop: Shop, *messages: Message) -> None:
-    """Post messages, one each hour; each is accepted."""
-    for message in messages:
-        shop.clock.now += timedelta(hours=1)
-        assert shop.post(message.fields()).status_code == 200
-
-
-def decide(shop: Shop, action: str, *, why: str = "asked for", until: date | None = None) -> tuple[str, str]:
-    """Decide about the first license an hour later; return its status before and after."""
-    shop.clock.now += timedelta(hours=1)
-    key = licenses_of(shop)[0]["key"]
-    before, after = shop.service.decisions.decide(key, action, why=why, operator="bob", until=until)
-    return before.status(shop.clock()), after.status(shop.clock())
 
 
 def chargeback(resolution: str, day: int = 2) -> Order:
@@ -80,11 +63,6 @@ def history(shop: Shop) -> list[Row]:
     """Every change to the first license."""
     with shop.service.database.reading():
         return listings.license_history(licenses.find(licenses_of(shop)[0]["key"]))
-
-
-def decisions(shop: Shop) -> int:
-    with shop.service.database.reading():
-        return models.Decision.select().count()
 
 
 class TestEffect:
@@ -115,7 +93,7 @@ class TestEffect:
         """In the account's zone."""
         shop = open_shop(vendors__avangate__timezone=zone)
         shop.map("101")
-        post(shop, FIRST)
+        post_hourly(shop, FIRST)
 
         decide(shop, "extend", until=SUMMER)
 
@@ -129,11 +107,11 @@ class TestEffect:
     def test_what_the_shop_calls_expired_is_active_again_as_well(self, shop: Shop) -> None:
         """Until its last day has come, whatever is sent again."""
         ended = Subscription(status="EXPIRED", expires="2026-01-10 00:00:00")
-        post(shop, ended)
+        post_hourly(shop, ended)
 
         assert decide(shop, "extend", until=SUMMER) == ("expired", "active")
 
-        post(shop, ended, ended.changed(updated="2026-01-11 12:00:00"))
+        post_hourly(shop, ended, ended.changed(updated="2026-01-11 12:00:00"))
 
         assert found(shop) == [("active", SUMMER_END)]
 
@@ -141,22 +119,22 @@ class TestEffect:
         """The others of the same order, and of the same subscription, are left alone; later messages keep it so."""
         shop.map("102", f"{MAPPING}&is_usemultipleactivationskey=false")
         order = Order(refno="900000000", lines=[Line(pid="102", ref="CCCCCCCCCC", quantity="2")])
-        post(shop, order)
+        post_hourly(shop, order)
 
         decide(shop, "revoke")
-        post(shop, order.changed(ipn_date="20260103000000"))
+        post_hourly(shop, order.changed(ipn_date="20260103000000"))
 
         assert [row["status"] for row in licenses_of(shop)] == ["revoked", "active", "active"]
 
     def test_a_suspension_in_a_pause_does_not_end_with_it(self, shop: Shop) -> None:
-        post(shop, Subscription(status="PAUSED", extra=[("PAUSE_END_DATE", "2026-02-01")]))
+        post_hourly(shop, Subscription(status="PAUSED", extra=[("PAUSE_END_DATE", "2026-02-01")]))
 
         decide(shop, "suspend")
 
         assert [(row["status"], row["suspended_until"]) for row in licenses_of(shop)] == [("suspended", None)]
 
     def test_what_the_shop_took_away_is_given_back(self, shop: Shop) -> None:
-        post(shop, REFUND)
+        post_hourly(shop, REFUND)
 
         assert decide(shop, "reinstate") == ("revoked", "active")
 
@@ -196,16 +174,16 @@ class TestLaterMessages:
         """Neither word shortens what the other gives, or gives back what the other takes."""
         decide(shop, action, until=SUMMER if action == "extend" else None)
 
-        post(shop, message)
+        post_hourly(shop, message)
 
         assert found(shop) == [expected]
 
     def test_a_suspension_outlasts_a_dispute(self, shop: Shop) -> None:
         """One that began before it and ends before it."""
-        post(shop, chargeback("OPEN"))
+        post_hourly(shop, chargeback("OPEN"))
         decide(shop, "suspend")
 
-        post(shop, chargeback("WON", 3))
+        post_hourly(shop, chargeback("WON", 3))
 
         assert [(row["status"], row["barred_why"]) for row in licenses_of(shop)] == [("suspended", "asked for")]
 
@@ -234,19 +212,19 @@ class TestLaterMessages:
         self, shop: Shop, cause: Message, message: Message, status: str
     ) -> None:
         """What the operator has overruled is no news when it is repeated."""
-        post(shop, cause)
+        post_hourly(shop, cause)
         decide(shop, "reinstate")
 
-        post(shop, message)
+        post_hourly(shop, message)
 
         assert [row["status"] for row in licenses_of(shop)] == [status]
 
     def test_a_refund_of_another_order_is_news(self, shop: Shop) -> None:
         """The first one was overruled, and the renewal is refunded later."""
-        post(shop, REFUND)
+        post_hourly(shop, REFUND)
         decide(shop, "reinstate")
 
-        post(shop, RENEWAL, RENEWAL.changed(status="REFUND", ipn_date="20261205000000"))
+        post_hourly(shop, RENEWAL, RENEWAL.changed(status="REFUND", ipn_date="20261205000000"))
 
         assert [row["status"] for row in licenses_of(shop)] == ["revoked"]
 
@@ -255,7 +233,7 @@ class TestLaterMessages:
         decide(shop, "reinstate")
         decide(shop, "suspend", why="abuse")
 
-        post(shop, RENEWAL)
+        post_hourly(shop, RENEWAL)
 
         assert [(row["status"], row["barred_why"]) for row in licenses_of(shop)] == [("suspended", "abuse")]
 
@@ -279,7 +257,7 @@ class TestTrail:
         assert (entry["change"], entry["after"]) == (change, after)
 
     def test_a_reinstatement_shows_what_was_lifted(self, shop: Shop) -> None:
-        post(shop, REFUND)
+        post_hourly(shop, REFUND)
 
         decide(shop, "reinstate")
 
@@ -295,7 +273,7 @@ class TestTrail:
         decide(shop, "extend", until=SUMMER)
         before = history(shop)
 
-        post(shop, FIRST.changed(ipn_date="20260103000000"))
+        post_hourly(shop, FIRST.changed(ipn_date="20260103000000"))
 
         assert history(shop) == before
 
@@ -339,7 +317,7 @@ class TestRefusals:
     def test_an_extension_of_what_never_ends(self, open_shop: OpenShop) -> None:
         shop = open_shop()
         shop.map("101")
-        post(shop, FIRST.changed(lines=[Line(lifetime="YES")]))
+        post_hourly(shop, FIRST.changed(lines=[Line(lifetime="YES")]))
 
         with pytest.raises(Inapplicable, match="does not expire"):
             decide(shop, "extend", until=SUMMER)
@@ -355,7 +333,7 @@ class TestCommands:
         """A shop with a license that runs until the end of 2097."""
         shop = open_shop()
         shop.map("101")
-        post(shop, FIRST.changed(lines=[Line(expires="2098-01-01 00:00:00")]))
+        post_hourly(shop, FIRST.changed(lines=[Line(expires="2098-01-01 00:00:00")]))
         return shop
 
     @pytest.fixture

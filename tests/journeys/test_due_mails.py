@@ -11,13 +11,12 @@ from qlmhook.inbox import notification_store
 from qlmhook.licensing import licenses
 from qlmhook.web import metrics
 from tests.conftest import KEY, MAPPING, MailServer, OpenShop, Shop
-from tests.journeys.test_decisions import decide
-from tests.journeys.test_life import FIRST, RENEWAL, pick, post, renewed
-from tests.journeys.test_life import refund_of as refund
 from tests.plugins.avangate.idn_peer import IdnPeer, answers
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import alerts, mails, states, text_of, waiting
+from tests.support.life import FIRST, RENEWAL, decide, pick, post, renewed
+from tests.support.life import refund_of as refund
+from tests.support.looking import alerts, mails, states, text_of, waiting
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

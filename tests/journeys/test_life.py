@@ -17,27 +17,30 @@ from tests.conftest import MAPPING, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import Fields
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import alerts, mails, notifications, states, text_of, waiting
-from tests.plugins.avangate.test_matrix_orders import licenses as licenses_of
+from tests.support.life import (
+    FIRST,
+    FIRST_END,
+    ONE_KEY_PER_UNIT,
+    RENEWAL,
+    RENEWED_END,
+    REVOKING,
+    Message,
+    chargeback,
+    pick,
+    post,
+    refund_of,
+    renewed,
+    status_at,
+    the_license,
+)
+from tests.support.looking import alerts, mails, notifications, states, text_of, waiting
+from tests.support.looking import licenses as licenses_of
 from tests.support.server import command
 
 pytestmark = pytest.mark.sqlite
 """No fact here is about a database."""
 
 
-Message = Order | Subscription
-
-REVOKING = {"vendors__avangate__revoke_on_refund": "true", "vendors__avangate__revoke_on_cancel": "true"}
-
-FIRST = Order()
-FIRST_END = "2026-12-31T22:00:00Z"
-RENEWAL = Order(
-    refno="900000002",
-    sale_date="2026-12-01 10:00:00",
-    ipn_date="20261201100500",
-    lines=[Line(expires="2028-01-01 00:00:00")],
-)
-RENEWED_END = "2027-12-31T22:00:00Z"
 BETA = Line(pid="102", name="Beta", ref="BBBBBBBBBB", expires="2027-06-01 00:00:00")
 UPGRADE = Order(
     refno="900000003",
@@ -46,11 +49,6 @@ UPGRADE = Order(
     lines=[Line(pid="102", name="Beta", expires="2027-06-01 00:00:00")],
 )
 UPGRADED_END = "2027-05-31T21:00:00Z"
-ONE_KEY_PER_UNIT = f"{MAPPING}&is_usemultipleactivationskey=false"
-
-
-def renewed(**changes: str) -> Line:
-    return Line(**{"expires": "2028-01-01 00:00:00", **changes})
 
 
 @pytest.fixture
@@ -59,23 +57,6 @@ def shop(open_shop: OpenShop) -> Shop:
     shop = open_shop(**REVOKING)
     shop.map("101")
     return shop
-
-
-def post(shop: Shop, *messages: Message) -> None:
-    """Post messages one after the other; each is accepted."""
-    statuses = [shop.post(message.fields()).status_code for message in messages]
-
-    assert statuses == [200] * len(messages)
-
-
-def pick(shop: Shop, *names: str) -> list[tuple[Any, ...]]:
-    """Some fields of all licenses."""
-    return [tuple(row[name] for name in names) for row in licenses_of(shop)]
-
-
-def the_license(shop: Shop) -> Row:
-    [license] = licenses_of(shop)
-    return license
 
 
 def history(shop: Shop) -> list[Row]:
@@ -95,23 +76,6 @@ def replay_what_is_held(shop: Shop) -> None:
         held = notification_store.held()
     for notification_id in held:
         shop.service.intake.replay(notification_id)
-
-
-def status_at(shop: Shop, *times: str) -> list[str]:
-    """The only license's status as time goes by, in UTC."""
-    statuses = []
-    for time in times:
-        shop.clock.now = datetime.fromisoformat(time).replace(tzinfo=UTC)
-        statuses.append(the_license(shop)["status"])
-    return statuses
-
-
-def chargeback(resolution: str, day: int = 2, order: Order = FIRST) -> Order:
-    return order.changed(ipn_date=f"202612{day:02}100500", extra=[("CHARGEBACK_RESOLUTION", resolution)])
-
-
-def refund_of(order: Order, **changes: object) -> Order:
-    return order.changed(**{"status": "REFUND", "ipn_date": "20261220100500", **changes})
 
 
 class TestRenewal:

@@ -11,31 +11,32 @@ from qlmhook.errors import Inapplicable
 from qlmhook.inbox import notification_store
 from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, USER, Configure, MailServer, OpenShop, Shop
-from tests.journeys.test_decisions import decide, decisions, post
-from tests.journeys.test_life import (
+from tests.plugins.avangate.orders import Line
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.life import (
     FIRST,
     FIRST_END,
     ONE_KEY_PER_UNIT,
     RENEWAL,
     RENEWED_END,
     REVOKING,
+    Message,
     chargeback,
+    decide,
+    decisions,
     pick,
+    post_hourly,
     refund_of,
     renewed,
     status_at,
     the_license,
 )
-from tests.plugins.avangate.orders import Line, Order
-from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import alerts, mails, notifications, states, text_of, waiting
+from tests.support.looking import alerts, mails, notifications, states, text_of, waiting
 from tests.support.server import command
 
 pytestmark = pytest.mark.sqlite
 """No fact here is about a database."""
 
-
-Message = Order | Subscription
 
 AGAIN = FIRST.changed(ipn_date="20260101120000")
 
@@ -80,10 +81,10 @@ class TestDecisions:
         self, shop: Shop, overruled: Sequence[Message], news: Sequence[Message], status: str
     ) -> None:
         """It is not what the operator has overruled."""
-        post(shop, FIRST, *overruled)
+        post_hourly(shop, FIRST, *overruled)
         decide(shop, "reinstate")
 
-        post(shop, *news)
+        post_hourly(shop, *news)
 
         assert pick(shop, "status") == [(status,)]
 
@@ -96,19 +97,19 @@ class TestDecisions:
     )
     def test_a_suspension_beside_a_pause_lasts(self, shop: Shop, pause: Subscription, until: str) -> None:
         """Also when the order is sent again."""
-        post(shop, FIRST, pause)
+        post_hourly(shop, FIRST, pause)
         at(shop, until)
         decide(shop, "suspend")
 
-        post(shop, AGAIN)
+        post_hourly(shop, AGAIN)
 
         assert pick(shop, "status") == [("suspended",)]
 
     def test_a_suspension_does_not_end_with_a_pause_that_came_later(self, shop: Shop) -> None:
-        post(shop, FIRST)
+        post_hourly(shop, FIRST)
         decide(shop, "suspend")
 
-        post(shop, paused(end="2026-01-20"))
+        post_hourly(shop, paused(end="2026-01-20"))
 
         assert status_at(shop, "2026-02-01 00:00:00") == ["suspended"]
 
@@ -124,7 +125,7 @@ class TestDecisions:
         self, shop: Shop, before: Sequence[str], action: str, complaint: str
     ) -> None:
         """It leaves nothing behind."""
-        post(shop, FIRST)
+        post_hourly(shop, FIRST)
         for decided in before:
             decide(shop, decided)
 
@@ -134,7 +135,7 @@ class TestDecisions:
         assert decisions(shop) == len(before)
 
     def test_a_disputed_order_is_mailed_once_its_license_is_reinstated(self, shop: Shop) -> None:
-        post(shop, chargeback("OPEN"), FIRST)
+        post_hourly(shop, chargeback("OPEN"), FIRST)
         mailed_in_dispute = waiting(shop, "mail")
 
         decide(shop, "reinstate")
@@ -145,10 +146,10 @@ class TestDecisions:
     def test_a_dismissed_notification_that_is_sent_again_stays_dismissed(self, shop: Shop) -> None:
         """The operator is not told a second time."""
         unclear = refund_of(FIRST, extra=[("REFUND_TYPE", "PARTIAL"), ("IPN_TOTAL[]", "-5.00")])
-        post(shop, FIRST, unclear)
+        post_hourly(shop, FIRST, unclear)
         dismiss(shop, 2)
 
-        post(shop, unclear)
+        post_hourly(shop, unclear)
 
         assert [(row["state"], row["copies"]) for row in notifications(shop)] == [("done", 1), ("ignored", 2)]
         assert len(alerts(shop)) == 1
@@ -164,7 +165,7 @@ class TestHolds:
 
     def test_a_renewal_under_review_is_held_and_alerted(self, shop: Shop) -> None:
         """The license keeps its end until then."""
-        post(shop, FIRST, RENEWAL.changed(extra=[("FRAUD_STATUS", "UNDER REVIEW")]))
+        post_hourly(shop, FIRST, RENEWAL.changed(extra=[("FRAUD_STATUS", "UNDER REVIEW")]))
 
         assert states(shop) == ["done", "held"]
         assert len(alerts(shop)) == 1
@@ -173,10 +174,10 @@ class TestHolds:
     def test_an_order_that_waits_for_its_date_is_freed_by_the_subscription(self, shop: Shop) -> None:
         """Which need not name the order."""
         shop.map("101", f"{MAPPING}&is_licensemodel=subscription")
-        post(shop, FIRST.changed(lines=[Line(expires="")]))
+        post_hourly(shop, FIRST.changed(lines=[Line(expires="")]))
         waiting_before = states(shop)
 
-        post(shop, Subscription())
+        post_hourly(shop, Subscription())
 
         assert waiting_before == ["held"]
         assert states(shop) == ["done", "done"]
@@ -184,11 +185,11 @@ class TestHolds:
 
     def test_an_order_that_is_held_does_not_hold_another_of_its_subscription(self, shop: Shop) -> None:
         """Once a person has looked at it."""
-        post(shop, FIRST.changed(lines=[Line(quantity="10001")]))
+        post_hourly(shop, FIRST.changed(lines=[Line(quantity="10001")]))
         dismiss(shop, 1)
         alerted = len(alerts(shop))
 
-        post(shop, RENEWAL)
+        post_hourly(shop, RENEWAL)
 
         assert states(shop) == ["ignored", "done"]
         assert pick(shop, "order_ref", "status", "expires_at") == [(RENEWAL.refno, "active", RENEWED_END)]
@@ -199,7 +200,7 @@ class TestHolds:
         account = {"plugin": "avangate", "user": USER, "password": PASSWORD, "shared_keys": KEY}
         shop = open_shop(**{f"vendors__second__{name}": value for name, value in account.items()})
         shop.map("101")
-        post(shop, Subscription(disabled="1"))
+        post_hourly(shop, Subscription(disabled="1"))
 
         answer = shop.post(FIRST.fields(), query=QUERY.replace("avangate", "second"))
 
@@ -215,13 +216,13 @@ class TestEnds:
 
     def test_a_renewal_by_wire_that_is_paid_after_the_end_makes_it_active(self, shop: Shop) -> None:
         """It was placed before the shop called the subscription expired."""
-        post(shop, FIRST.changed(lines=[Line(expires="2026-01-10 00:00:00")]))
+        post_hourly(shop, FIRST.changed(lines=[Line(expires="2026-01-10 00:00:00")]))
         at(shop, "2026-01-10 12:00:00")
-        post(shop, Subscription(status="EXPIRED", updated="2026-01-10 00:10:00", expires="2026-01-10 00:00:00"))
+        post_hourly(shop, Subscription(status="EXPIRED", updated="2026-01-10 00:10:00", expires="2026-01-10 00:00:00"))
         before = the_license(shop)["status"]
         at(shop, "2026-01-12 12:00:00")
 
-        post(
+        post_hourly(
             shop,
             RENEWAL.changed(
                 status="PAYMENT_RECEIVED", sale_date="2026-01-05 00:00:00", ipn_date="20260112120000", lines=[renewed()]
@@ -242,13 +243,13 @@ class TestEnds:
             without=["EXPIRATION_DATE", "EXPIRATION_DATE_TIME"],
         )
 
-        post(shop, FIRST.changed(lines=[Line(expires="2026-01-10 00:00:00")]), past_due)
+        post_hourly(shop, FIRST.changed(lines=[Line(expires="2026-01-10 00:00:00")]), past_due)
 
         assert status_at(shop, "2026-01-16 21:59:59", "2026-01-16 22:00:00") == ["active", "expired"]
 
     def test_a_renewal_without_a_date_keeps_the_end(self, shop: Shop) -> None:
         """The date comes with a later message; the license does not become one without an end."""
-        post(shop, FIRST, RENEWAL.changed(status="PAYMENT_AUTHORIZED", lines=[Line(expires="")]))
+        post_hourly(shop, FIRST, RENEWAL.changed(status="PAYMENT_AUTHORIZED", lines=[Line(expires="")]))
 
         assert pick(shop, "license_model", "expires_at") == [("subscription", FIRST_END)]
 
@@ -267,12 +268,12 @@ class TestEnds:
         self, shop: Shop, told: Sequence[str], status: str
     ) -> None:
         """As long as DATE_UPDATED is not ticked; also when the last one says, to the byte, what the first one said."""
-        post(shop, FIRST, *(Subscription(status=word, without=["DATE_UPDATED"]) for word in told))
+        post_hourly(shop, FIRST, *(Subscription(status=word, without=["DATE_UPDATED"]) for word in told))
 
         assert pick(shop, "status") == [(status,)]
 
     def test_why_it_is_barred_is_told_in_the_pause_alone(self, shop: Shop) -> None:
-        post(shop, FIRST, paused(start="2026-02-01", end="2026-03-01"))
+        post_hourly(shop, FIRST, paused(start="2026-02-01", end="2026-03-01"))
         reasons = []
 
         for time in ("2026-01-31 12:00:00", "2026-02-15 12:00:00", "2026-03-15 12:00:00"):
@@ -297,10 +298,10 @@ class TestKeys:
     ) -> None:
         """A renewal renews them as they are."""
         shop.map("101", first)
-        post(shop, FIRST.changed(lines=[Line(quantity="3")]))
+        post_hourly(shop, FIRST.changed(lines=[Line(quantity="3")]))
         shop.map("101", then)
 
-        post(shop, RENEWAL.changed(lines=[renewed(quantity="3")]))
+        post_hourly(shop, RENEWAL.changed(lines=[renewed(quantity="3")]))
 
         assert pick(shop, "activations", "expires_at") == found
 
@@ -308,7 +309,7 @@ class TestKeys:
         """Each of its own product."""
         shop.map("102", MAPPING.replace("is_productid=1", "is_productid=2"))
 
-        post(shop, FIRST.changed(lines=[Line(), Line(pid="102", name="Beta")]))
+        post_hourly(shop, FIRST.changed(lines=[Line(), Line(pid="102", name="Beta")]))
 
         assert pick(shop, "vendor_product_id", "product_id") == [("101", 1), ("102", 2)]
 
@@ -318,7 +319,7 @@ class TestKeys:
         order = FIRST.changed(lines=[Line(), Line(pid="102", name="Beta", ref="BBBBBBBBBB")])
         amounts = [("REFUND_TYPE", "TOTAL"), ("IPN_TOTAL[]", "-29.00"), ("IPN_TOTAL[]", "0.00")]
 
-        post(shop, order, refund_of(order, extra=amounts))
+        post_hourly(shop, order, refund_of(order, extra=amounts))
 
         assert pick(shop, "status") == [("revoked",), ("revoked",)]
 
@@ -335,10 +336,10 @@ class TestMail:
     def test_a_renewals_mail_lists_the_renewed_keys_alone(self, shop: Shop, mail_server: MailServer) -> None:
         """With one key for each unit, and fewer units than before."""
         shop.map("101", ONE_KEY_PER_UNIT)
-        post(shop, FIRST.changed(lines=[Line(quantity="3")]))
+        post_hourly(shop, FIRST.changed(lines=[Line(quantity="3")]))
         shop.service.delivery.work_off()
 
-        post(shop, RENEWAL)
+        post_hourly(shop, RENEWAL)
         shop.service.delivery.work_off()
 
         keys = [key for (key,) in pick(shop, "key")]
@@ -350,7 +351,7 @@ class TestMail:
     def test_the_copies_are_those_of_the_chosen_option(self, shop: Shop, mail_server: MailServer) -> None:
         shop.map("101", f"{MAPPING}&is_bccemail=shop@example.com")
         shop.map("101_gold", "&is_bccemail=boss@example.com")
-        post(shop, FIRST.changed(extra=[("IPN_PRODUCT_OPTIONS_101_VALUE[]", "gold")]))
+        post_hourly(shop, FIRST.changed(extra=[("IPN_PRODUCT_OPTIONS_101_VALUE[]", "gold")]))
 
         shop.service.delivery.work_off()
 

@@ -15,11 +15,11 @@ from tests.conftest import KEY, MAPPING, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
 from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.life import Message
 from tests.support.server import Server, command, serving
 
 pytestmark = pytest.mark.slow
 
-Message = Order | Subscription
 
 POSTERS = 8
 REVOKING = {"vendors__avangate__revoke_on_refund": "true"}

@@ -6,10 +6,10 @@ from itertools import permutations
 import pytest
 
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
-from tests.journeys.test_life import FIRST, ONE_KEY_PER_UNIT, RENEWAL, RENEWED_END, pick, post
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import alerts, mails, states, text_of
+from tests.support.life import FIRST, ONE_KEY_PER_UNIT, RENEWAL, RENEWED_END, pick, post
+from tests.support.looking import alerts, mails, states, text_of
 
 GOLD = Line(ref="GOLD", expires="2027-02-01 00:00:00")
 BLUE = Line(ref="BLUE", expires="2027-03-01 00:00:00")

@@ -8,8 +8,9 @@ import pytest
 
 from qlmhook.domain.events import Message
 from tests.conftest import OpenShop, Shop
-from tests.journeys.test_decisions import decide
-from tests.journeys.test_life import (
+from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.life import (
     FIRST,
     FIRST_END,
     ONE_KEY_PER_UNIT,
@@ -17,13 +18,12 @@ from tests.journeys.test_life import (
     RENEWED_END,
     REVOKING,
     chargeback,
+    decide,
     pick,
     post,
 )
-from tests.journeys.test_life import refund_of as refund
-from tests.plugins.avangate.orders import Line, Order
-from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import alerts, states, waiting
+from tests.support.life import refund_of as refund
+from tests.support.looking import alerts, states, waiting
 
 pytestmark = pytest.mark.sqlite
 """What happens to a license is worked out before the database is asked."""

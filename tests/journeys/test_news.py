@@ -8,11 +8,10 @@ import pytest
 
 from qlmhook.inbox import notification_store
 from tests.conftest import Shop
-from tests.journeys.test_decisions import decide
-from tests.journeys.test_life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, pick, post
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import alerts, waiting
+from tests.support.life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, decide, pick, post
+from tests.support.looking import alerts, waiting
 
 LATER = "20260301000000"
 """When an order is sent again, after everything else has happened."""

@@ -10,7 +10,7 @@ from qlmhook.domain.rules import RULES
 from tests.conftest import OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import alerts, licenses, states, waiting
+from tests.support.looking import alerts, licenses, states, waiting
 
 pytestmark = pytest.mark.sqlite
 """What the rules say is worked out before the database is asked."""

@@ -20,8 +20,8 @@ from qlmhook.vendors.testing import make_notification
 from tests.conftest import KEY, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, signed
-from tests.plugins.avangate.test_matrix_orders import alerts
-from tests.vendors.test_accounts import section
+from tests.support.looking import alerts
+from tests.support.sections import section
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NAIVE = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 (what a plugin must not return)

@@ -11,8 +11,8 @@ from qlmhook.vendors.form_body import MAX_BODY
 from tests.conftest import KEY, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, signed
-from tests.plugins.avangate.test_matrix_orders import is_receipted, licenses, mails, text_of
 from tests.support.engines import execute
+from tests.support.looking import is_receipted, licenses, mails, text_of
 
 pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
 

@@ -20,8 +20,8 @@ from qlmhook.storage import engines
 from qlmhook.storage.filelock import FileLock
 from tests.conftest import KEY, PASSWORD, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
-from tests.plugins.avangate.test_matrix_orders import alerts, licenses, waiting
 from tests.support.engines import engine_of, execute, mysql_connection
+from tests.support.looking import alerts, licenses, waiting
 
 pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.conftest import Shop
-from tests.journeys.test_life import FIRST, ONE_KEY_PER_UNIT, Message, pick, post, renewed
 from tests.plugins.avangate.orders import Line
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import states
+from tests.support.life import FIRST, ONE_KEY_PER_UNIT, Message, pick, post, renewed
+from tests.support.looking import states
 
 pytestmark = pytest.mark.sqlite
 """Statements are the same on every engine, near enough."""

@@ -5,22 +5,8 @@ import pytest
 from qlmhook.errors import ConfigurationError, UnknownVendor, VendorDisabled
 from qlmhook.vendors.accounts import Accounts, load_accounts
 from qlmhook.vendors.loader import Plugins
-from qlmhook.vendors.settings import AccountSettings
 from tests.support.installed import Install, plugin
-
-
-def section(plugin: str, *, enabled: bool = True, **settings: str) -> AccountSettings:
-    return AccountSettings(
-        plugin=plugin,
-        enabled=enabled,
-        user="",
-        password="",
-        sources=[],
-        test_orders="issue",
-        revoke_on_refund=False,
-        revoke_on_cancel=False,
-        section=settings,
-    )
+from tests.support.sections import section
 
 
 def names(accounts: Accounts) -> list[str]:

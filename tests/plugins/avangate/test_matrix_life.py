@@ -16,12 +16,12 @@ from tests.conftest import KEY, MAPPING, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import Fields, form_body, receipt_is_valid, vector
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import alerts, is_receipted, licenses, notifications, states, waiting
+from tests.support.life import REVOKING
+from tests.support.looking import alerts, is_receipted, licenses, notifications, states, waiting
 
 ON_ONE_ENGINE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For what is decided before the database is asked."""
 
-REVOKING = {"vendors__avangate__revoke_on_refund": "true", "vendors__avangate__revoke_on_cancel": "true"}
 
 ALPHA = Line()
 BETA = Line(pid="102", name="Beta", ref="BBBBBBBBBB", expires="2027-06-01 00:00:00")

@@ -9,7 +9,7 @@ from tests.conftest import KEY, QUERY, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import Fields, form_body, receipt_is_valid, signed
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.plugins.avangate.test_matrix_orders import licenses, notifications, states, waiting
+from tests.support.looking import licenses, notifications, states, waiting
 
 pytestmark = pytest.mark.sqlite
 """What a message may say is decided before the database is asked."""
