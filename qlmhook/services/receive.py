@@ -79,6 +79,8 @@ class Intake:
                 self._note_key(account, verified, message)
                 if row.copies > 1:
                     message = self._repeated(account, row, message)
+                    notification_store.describe(row, message)  # what the shop was asked for is not in the repeat
+                    row.save()
                 issued: tuple[IssuedLicense, ...] = ()
                 if not row.dismissed:
                     issued = _issued(self._application.apply(account, row, message, now=self._clock()))

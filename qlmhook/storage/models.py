@@ -99,7 +99,7 @@ class KeyUse(Table):
 class Fact(Table):
     """One thing that a notification told about one line of an order; never changed, never deleted.
 
-    `data` is what was told, as JSON of the version `form` (inbox/fact_store.py).
+    `data` is what was told, as JSON of the version `form` (inbox/fact_json.py).
     """
 
     notification_id: int

@@ -110,6 +110,19 @@ def test_what_was_asked_once_is_not_asked_when_it_is_applied_again(shop: PlainSh
     assert [kind for kind, _ in outbox(shop)] == ["enrichment", "mail"]
 
 
+def test_a_repeat_leaves_what_the_answer_told_in_the_listing(shop: PlainShop, api: Api) -> None:
+    """The message itself need not name the order; what the shop answered does."""
+    nameless = message(order_ref="", order_status="PAID", subscription_ref="1", incomplete="The order is asked for.")
+    api.answers = [(200, WHOLE)]
+    shop.send(nameless)
+    shop.service.delivery.deliver_next()
+
+    shop.send(nameless)
+
+    with shop.service.database.reading():
+        assert [row["order_ref"] for row in listings.notifications()] == ["1"]
+
+
 def test_a_message_that_is_sent_again_meanwhile_is_asked_about_once(shop: PlainShop) -> None:
     shop.send(NAMED)
     shop.send(NAMED)
