@@ -136,7 +136,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         one = choice[zlib.crc32(test.encode()) % len(choice)] if choice else ""
         one = "sqlite" if item.get_closest_marker("sqlite") else one
         is_for_all = not one or item.get_closest_marker("every_engine") is not None
-        kept[is_for_all or _engine(item) == one].append(item)
+        kept[not _engine(item) or is_for_all or _engine(item) == one].append(item)
     config.hook.pytest_deselected(items=kept[False])
     items[:] = kept[True]
 
