@@ -11,13 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import fields, validate
 
-from qlmhook.vendors import Event, EventKind, MalformedNotification, Message
-from qlmhook_avangate.form import Form, Offset, WallTime, customer_of, explain, to_utc
-from qlmhook_avangate.ipn_lines import items_of, refunded, refunded_lines
+from qlmhook.vendors import Event, EventKind, Form, MalformedNotification, Message, to_utc
+from qlmhook_avangate.form import FormSchema, WallTime, customer_of
+from qlmhook_avangate.ipn_lines import LICENSE_ARRAYS, LINE_ARRAYS, item_of, lines_of, refunded_lines
 
 # Source: 2Checkout, "IPN triggers"; the set is open, so an unknown status is acknowledged and nothing is done.
 # AUTHRECEIVED is before 2Checkout's approval, PAYMENT_AUTHORIZED after it. For products with "Fulfillment made
@@ -44,74 +44,52 @@ CHARGEBACK_EVENTS = {
 }
 NO_CHARGEBACK = frozenset({"", "NONE"})
 
+_STAMP = validate.Regexp(r"[0-9]{14}\Z", error="{input!r} is no date of the form 20260131120000")
+_NUMBER = validate.Regexp(r"[0-9]{1,20}\Z", error="{input!r} is no number of up to 20 digits")
 
-LINE_ARRAYS = ("IPN_PID", "IPN_PNAME", "IPN_QTY", "IPN_PRICE", "IPN_TOTAL")
-LICENSE_ARRAYS = ("IPN_LICENSE_PROD", "IPN_LICENSE_REF", "IPN_LICENSE_EXP", "IPN_LICENSE_LIFETIME")
-
-
-_STAMP = "{input!r} is no date of the form 20260131120000"
-_NUMBER = "{input!r} is no number of up to 20 digits"
-
-
-CUSTOMER_FIELDS: Mapping[str, str] = {
+CUSTOMER_FIELDS = {
+    **{part: part.upper() for part in ("company", "phone", "fax", "address1", "address2", "city", "state", "country")},
     "email": "CUSTOMEREMAIL",
     "first_name": "FIRSTNAME",
     "last_name": "LASTNAME",
-    "company": "COMPANY",
-    "phone": "PHONE",
-    "fax": "FAX",
-    "address1": "ADDRESS1",
-    "address2": "ADDRESS2",
-    "city": "CITY",
-    "state": "STATE",
     "zip": "ZIPCODE",
-    "country": "COUNTRY",
 }
+_TEXTS = ("FRAUD_STATUS", "CHARGEBACK_RESOLUTION", "REFUND_TYPE", "MESSAGE_ID", "IPN_TOTALGENERAL", "CURRENCY")
 
 
-class _Elements(fields.List[str]):
-    """An array field, one element per order line; absent means empty."""
+class IpnSchema(FormSchema):
+    """The fields of an IPN, and their shapes."""
 
-    def __init__(self) -> None:
-        super().__init__(fields.String(), load_default=list)
+    settings_page = "IPN settings"
 
+    class Meta(FormSchema.Meta):
+        include: ClassVar[Mapping[str, fields.Field[Any]]] = {
+            **{name: fields.List(fields.String(), load_default=list) for name in (*LINE_ARRAYS, *LICENSE_ARRAYS)},
+            **{name: fields.String(load_default="") for name in _TEXTS},
+            "IPN_PID": fields.List(fields.String(validate=_NUMBER), required=True),
+            "IPN_PNAME": fields.List(fields.String(), required=True),
+        }
 
-class IpnSchema(Schema):
-    """The fields that decide something, and their shapes. Fields not named here are signed, but not used."""
-
-    class Meta:
-        unknown = EXCLUDE
-
-    REFNO = fields.String(required=True, validate=validate.Regexp(r"[0-9]{1,20}\Z", error=_NUMBER))
+    REFNO = fields.String(required=True, validate=_NUMBER)
     ORDERSTATUS = fields.String(required=True, validate=validate.Regexp(r"[ -~]{1,64}\Z"))
-    IPN_DATE = fields.String(required=True, validate=validate.Regexp(r"[0-9]{14}\Z", error=_STAMP))
-    IPN_PID = fields.List(
-        fields.String(validate=validate.Regexp(r"[0-9]{1,20}\Z", error=_NUMBER)),
-        required=True,
-        validate=validate.Length(1),
-    )
-    IPN_PNAME = fields.List(fields.String(), required=True, validate=validate.Length(1))
-    IPN_QTY = _Elements()
-    IPN_PRICE = _Elements()
-    IPN_TOTAL = _Elements()
-    IPN_LICENSE_PROD = _Elements()
-    IPN_LICENSE_REF = _Elements()
-    IPN_LICENSE_EXP = _Elements()
-    IPN_LICENSE_LIFETIME = _Elements()
-    SALEDATE = WallTime(load_default=None)
-    PAYMENTDATE = WallTime(load_default=None)
-    MESSAGE_ID = fields.String(load_default="")
-    TIMEZONE_OFFSET = Offset(load_default=None)
+    IPN_DATE = fields.String(required=True, validate=_STAMP)
+    SALEDATE = WallTime()
+    PAYMENTDATE = WallTime()
     TEST_ORDER = fields.String(load_default="0", validate=validate.OneOf(["", "0", "1"]))
-    FRAUD_STATUS = fields.String(load_default="")
-    CHARGEBACK_RESOLUTION = fields.String(load_default="")
-    REFUND_TYPE = fields.String(load_default="")
-    IPN_TOTALGENERAL = fields.String(load_default="")
-    CURRENCY = fields.String(load_default="")
     VENDOR_CODE = fields.String(load_default="", validate=validate.Length(max=64))
 
 
 _SCHEMA = IpnSchema()
+
+_UNCLEAR_CHARGEBACK = (
+    "CHARGEBACK_RESOLUTION is {!r}, which is not known. Look the order up in 2Checkout, do what there is to do by "
+    "hand, and close this with `qlmhook notification dismiss ID --why TEXT`."
+)
+_UNCLEAR_REFUND = (
+    "A refund of the type {!r} does not say which lines it is for. Look the order up in 2Checkout, revoke what is to "
+    "be revoked with `qlmhook license revoke KEY --why TEXT`, and close this with `qlmhook notification dismiss ID "
+    "--why TEXT`."
+)
 
 
 def receipt_values(form: Form) -> tuple[str, str, str]:
@@ -125,47 +103,40 @@ def parse(form: Form, zone: tzinfo) -> Message:
     `zone` is the account's, for messages without TIMEZONE_OFFSET. Raises MalformedNotification when a field
     that decides something is missing or misshapen.
     """
-    try:
-        data = _SCHEMA.load(form.merged())
-    except ValidationError as error:
-        raise MalformedNotification(explain(error.messages, settings_page="IPN settings")) from None
-    _refuse_ragged_arrays(data)
-
-    status = data["ORDERSTATUS"].strip().upper()
-    chargeback = data["CHARGEBACK_RESOLUTION"].strip().upper()
+    data = _SCHEMA.read(form)
+    lines = lines_of(data, form)
+    status, chargeback = data["ORDERSTATUS"].strip().upper(), data["CHARGEBACK_RESOLUTION"].strip().upper()
     kind, note = _event_kind(status, data["FRAUD_STATUS"].strip().upper(), chargeback)
     message = Message(kind="ipn", order_ref=data["REFNO"], order_status=status, merchant=data["VENDOR_CODE"], note=note)
     if chargeback not in NO_CHARGEBACK and chargeback not in CHARGEBACK_EVENTS:
         return replace(message, unclear=_UNCLEAR_CHARGEBACK.format(chargeback[:40]))
     if kind is None:
         return message
-    event = _event(kind, note, data, form, zone)
-    if kind is EventKind.REFUNDED:
-        places = refunded_lines(data)
-        if places is None:
-            return replace(message, unclear=_UNCLEAR_REFUND.format(data["REFUND_TYPE"][:40]))
-        event = replace(event, items=tuple(refunded(event.items[place], data, place) for place in places))
+    zone = data["TIMEZONE_OFFSET"] or zone
+    at = to_utc(_message_date(data["IPN_DATE"]), zone)
+    placed_at = to_utc(data["SALEDATE"], zone) or at
+    # A card is paid with the order, a bank transfer when it arrives. IPN_DATE is no time of payment in other messages:
+    # each re-send has a new one.
+    paid_at = to_utc(data["PAYMENTDATE"], zone) or (at if status == "PAYMENT_RECEIVED" else placed_at)
+    customer = customer_of(form, CUSTOMER_FIELDS)
+    told = refunded_lines(lines, data["REFUND_TYPE"].strip().upper()) if kind is EventKind.REFUNDED else lines
+    if told is None:
+        return replace(message, unclear=_UNCLEAR_REFUND.format(data["REFUND_TYPE"][:40]))
+    event = Event(
+        kind=kind,
+        order_ref=data["REFNO"],
+        at=at,
+        placed_at=placed_at,
+        paid_at=paid_at,
+        # In all published captures a later message has a higher number.
+        sequence=int(data["MESSAGE_ID"]) if re.fullmatch(r"[0-9]{1,18}", data["MESSAGE_ID"]) else 0,
+        test=data["TEST_ORDER"] == "1",
+        customer=customer,
+        items=tuple(item_of(line, data["CURRENCY"], zone) for line in told),
+        reason=note,
+        detail=" ".join([data["IPN_TOTALGENERAL"], *data["IPN_TOTAL"]]) if kind is EventKind.REFUNDED else "",
+    )
     return replace(message, events=(event,))
-
-
-def _refuse_ragged_arrays(data: Mapping[str, Any]) -> None:
-    """Each line has an element in each array, and each license in each of theirs; an array may be absent."""
-    for family in (LINE_ARRAYS, LICENSE_ARRAYS):
-        lengths = {name: len(data[name]) for name in family if data[name]}
-        if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name}[] has {length}" for name, length in lengths.items())
-            raise MalformedNotification(f"Arrays that belong together differ in length: {told}.")
-
-
-_UNCLEAR_CHARGEBACK = (
-    "CHARGEBACK_RESOLUTION is {!r}, which is not known. Look the order up in 2Checkout, do what there is to do by "
-    "hand, and close this with `qlmhook notification dismiss ID --why TEXT`."
-)
-_UNCLEAR_REFUND = (
-    "A refund of the type {!r} does not say which lines it is for. Look the order up in 2Checkout, revoke what is to "
-    "be revoked with `qlmhook license revoke KEY --why TEXT`, and close this with `qlmhook notification dismiss ID "
-    "--why TEXT`."
-)
 
 
 def _event_kind(status: str, fraud_status: str, chargeback: str) -> tuple[EventKind | None, str]:
@@ -177,40 +148,6 @@ def _event_kind(status: str, fraud_status: str, chargeback: str) -> tuple[EventK
     if kind is EventKind.PAID and fraud_status not in APPROVED_FRAUD_STATUSES:
         return EventKind.UNDER_REVIEW, f"FRAUD_STATUS is {fraud_status}, not APPROVED."
     return kind, ""
-
-
-def _event(kind: EventKind, reason: str, data: Mapping[str, Any], form: Form, account_zone: tzinfo) -> Event:
-    zone = data["TIMEZONE_OFFSET"] or account_zone
-    at = to_utc(_message_date(data["IPN_DATE"]), zone)
-    placed_at = to_utc(data["SALEDATE"], zone) if data["SALEDATE"] else at
-    return Event(
-        kind=kind,
-        order_ref=data["REFNO"],
-        at=at,
-        placed_at=placed_at,
-        paid_at=_paid_at(data, zone, placed_at, at),
-        sequence=_sequence(data["MESSAGE_ID"]),
-        test=data["TEST_ORDER"] == "1",
-        customer=customer_of(form, CUSTOMER_FIELDS),
-        items=items_of(data, form, zone),
-        reason=reason,
-        detail=" ".join([data["IPN_TOTALGENERAL"], *data["IPN_TOTAL"]]) if kind is EventKind.REFUNDED else "",
-    )
-
-
-def _paid_at(data: Mapping[str, Any], zone: tzinfo, placed_at: datetime, at: datetime) -> datetime:
-    """Return when an order was paid: a card with the order, a bank transfer (PAYMENT_RECEIVED) when it arrives.
-
-    IPN_DATE is no time of payment: each re-send has a new one.
-    """
-    if data["PAYMENTDATE"]:
-        return to_utc(data["PAYMENTDATE"], zone)
-    return at if data["ORDERSTATUS"].strip().upper() == "PAYMENT_RECEIVED" else placed_at
-
-
-def _sequence(message_id: str) -> int:
-    """Return the number of a message; in all published captures a later message has a higher one."""
-    return int(message_id) if re.fullmatch(r"[0-9]{1,18}", message_id) else 0
 
 
 def _message_date(text: str) -> datetime:

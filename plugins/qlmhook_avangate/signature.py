@@ -8,13 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from qlmhook.vendors import MalformedNotification, SignatureRejected, Verified
+from qlmhook.vendors import MalformedNotification, SignatureRejected, Verified, signed_with
 
-SIGNATURE_FIELDS = {
-    "SIGNATURE_SHA3_256": "sha3-256",
-    "SIGNATURE_SHA2_256": "sha256",
-    "HASH": "md5",
-}
+SIGNATURE_FIELDS = {"SIGNATURE_SHA3_256": "sha3-256", "SIGNATURE_SHA2_256": "sha256", "HASH": "md5"}
 """The fields that carry a signature, strongest first, and the algorithm as the receipt's tag spells it."""
 
 ALGORITHMS = tuple(SIGNATURE_FIELDS.values())
@@ -61,14 +57,10 @@ def verify(fields: Sequence[tuple[str, str]], keys: Sequence[Key], allowed: Sequ
             f"The notification is signed with {algorithm}, which the setting algorithms does not allow."
         )
     signed = length_prefixed(value for name, value in fields if name not in SIGNATURE_FIELDS)
-    matching: Key | None = None
-    for key in keys:
-        expected = _mac(key.secret, signed, algorithm).encode()
-        if hmac.compare_digest(expected, received) and matching is None:
-            matching = key
-    if matching is None:
+    key = signed_with(received, keys, lambda key: _mac(key.secret, signed, algorithm))
+    if key is None:
         raise SignatureRejected("The signature does not match; check the secret key of this URL.")
-    return Verified(endpoint=matching.endpoint, algorithm=algorithm, key=matching.secret, signed=signed)
+    return Verified(endpoint=key.endpoint, algorithm=algorithm, key=key.secret, signed=signed)
 
 
 def receipt(verified: Verified, values: Iterable[str], now: datetime) -> str:
@@ -85,11 +77,11 @@ def receipt(verified: Verified, values: Iterable[str], now: datetime) -> str:
     return f'<sig algo="{verified.algorithm}" date="{date}">{digest}</sig>'
 
 
-def _strongest(fields: Sequence[tuple[str, str]]) -> tuple[str, bytes]:
+def _strongest(fields: Sequence[tuple[str, str]]) -> tuple[str, str]:
     for name, algorithm in SIGNATURE_FIELDS.items():
         received = [value for field_name, value in fields if field_name == name]
         if len(received) > 1:
             raise MalformedNotification(f"The field {name} is given {len(received)} times.")
         if received and received[0]:
-            return algorithm, received[0].lower().encode()
+            return algorithm, received[0].lower()
     raise SignatureRejected("The notification carries no signature.")

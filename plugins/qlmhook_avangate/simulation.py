@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+from qlmhook.vendors import read_form
 from qlmhook_avangate import idn, ipn, lcn, signature
-from qlmhook_avangate.form import read_form
 
 Fields = list[tuple[str, str]]
 

@@ -1,15 +1,16 @@
 """The avangate vendor: settings, and the three steps of a notification."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, fields, validate
 
 from qlmhook.vendors import (
     ConfigurationError,
+    Form,
+    Keys,
     MalformedNotification,
     Message,
     Notification,
@@ -18,43 +19,30 @@ from qlmhook.vendors import (
     Reply,
     SignatureRejected,
     Texts,
+    Url,
     Vendor,
     VendorDisabled,
     Verified,
     Zone,
     load_section,
+    read_form,
 )
 from qlmhook_avangate import configuration, idn, ipn, lcn, signature
-from qlmhook_avangate.form import Form, read_form
-from qlmhook_avangate.idn import IdnSettings
 
 DEFAULT_ENDPOINT = "DEFAULT"
 """2Checkout's own name for the URLs of the account, as in NOTIFICATION_URL=DEFAULT."""
 
 
 # Names are not signed: a message with the marks of the other kind was relabelled.
-ONLY_IPN = frozenset(
-    {"REFNO", "ORDERNO", "ORDERSTATUS", "CUSTOMEREMAIL", "SALEDATE", "IPN_PNAME", "IPN_DATE", "IPN_QTY"}
-)
+ONLY_IPN = {"REFNO", "ORDERNO", "ORDERSTATUS", "CUSTOMEREMAIL", "SALEDATE", "IPN_PNAME", "IPN_DATE", "IPN_QTY"}
 ONLY_LCN = frozenset(
     {"LICENSE_CODE", "LICENSE_PRODUCT", "EXPIRATION_DATE", "EXPIRATION_DATE_TIME", "DATE_UPDATED", "DISABLED"}
     | {"RECURRING", "CHANGED_BY", "DISPATCH_REASON"}
 )
 
 
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.port != 0 and bool(parts.hostname) and "@" not in parts.netloc
-    except ValueError:
-        usable = False
-    local = usable and parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if not usable or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
-        raise ValidationError("must be an https:// URL without user and password; http:// is for this machine only")
-
-
 class _IdnSchema(Schema):
-    url = fields.String(load_default="https://secure.2checkout.com/order/idn.php", validate=_check_url)
+    url = Url(load_default="https://secure.2checkout.com/order/idn.php")
     merchant = fields.String(load_default="")
     key = fields.String(load_default="")
     algorithm = fields.String(load_default="sha256", validate=validate.OneOf(signature.ALGORITHMS))
@@ -64,12 +52,12 @@ class _IdnSchema(Schema):
 
 
 class _EndpointSchema(Schema):
-    ipn_keys = Texts(load_default=list)
-    lcn_keys = Texts(load_default=list)
+    ipn_keys = Keys(load_default=list)
+    lcn_keys = Keys(load_default=list)
 
 
 class _SettingsSchema(Schema):
-    shared_keys = Texts(load_default=list)
+    shared_keys = Keys(load_default=list)
     algorithms = Texts(
         load_default=lambda: ["sha3-256", "sha256"],
         validate=validate.ContainsOnly(signature.ALGORITHMS, error="one or more of {choices} are meant"),
@@ -84,18 +72,12 @@ class _SettingsSchema(Schema):
 class Avangate(Vendor):
     """One 2Checkout account."""
 
-    plugin: ClassVar[str] = "avangate"
-    aliases: ClassVar[tuple[str, ...]] = ("2checkout", "verifone")
-    signature_fields: ClassVar[frozenset[str]] = frozenset(signature.SIGNATURE_FIELDS)
-    settings_template: ClassVar[str] = configuration.TEMPLATE
+    plugin = "avangate"
+    aliases = ("2checkout", "verifone")
+    signature_fields = frozenset(signature.SIGNATURE_FIELDS)
+    settings_template = configuration.TEMPLATE
     # Source: 2Checkout, "Secure webhooks", and a later copy of it; the list may grow.
-    published_sources: ClassVar[tuple[str, ...]] = (
-        "91.220.121.0/25",
-        "5.35.210.128/25",
-        "184.106.7.192/29",
-        "85.17.14.128/27",
-        "162.221.60.0/22",
-    )
+    published_sources = ("91.220.121.0/25", "5.35.210.128/25", "184.106.7.192/29", "85.17.14.128/27", "162.221.60.0/22")
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         data = load_section(_SettingsSchema(), name, settings)
@@ -104,12 +86,10 @@ class Avangate(Vendor):
         lowered = [endpoint.lower() for endpoint in data["endpoints"]]
         if len(set(lowered)) < len(lowered):
             raise ConfigurationError(f"vendors.{name}.endpoints: two endpoints differ only in letter case.")
-        self._keys = _keys(data["shared_keys"], data["endpoints"])
-        self._idn = self._idn_settings(data["idn"], data["shared_keys"])
-
-    def _idn_settings(self, data: Mapping[str, Any], shared_keys: list[str]) -> IdnSettings:
-        key = data["key"] or next(iter(shared_keys), "")
-        return IdnSettings(**{**data, "key": key.encode(), "timezone": data["timezone"] or self.timezone})
+        self._keys = list(_keys(data))
+        own = data["idn"]
+        key = own["key"].encode() or next((secret for _, secret in data["shared_keys"]), b"")
+        self._idn = idn.IdnSettings(**{**own, "key": key, "timezone": own["timezone"] or self.timezone})
 
     def verify(self, notification: Notification) -> Verified:
         """Check the signature over all fields; raises SignatureRejected, VendorDisabled, MalformedNotification."""
@@ -148,20 +128,14 @@ class Avangate(Vendor):
         return idn.read_answer(answer, form.scalars["REFNO"], self._idn)
 
 
-def _keys(shared_keys: list[str], endpoints: Mapping[str, Mapping[str, list[str]]]) -> list[signature.Key]:
+def _keys(data: Mapping[str, Any]) -> Iterator[signature.Key]:
     """An account's key signs both kinds; an endpoint has keys for each, and neither stands for the other."""
-    keys = [
-        signature.Key(endpoint=DEFAULT_ENDPOINT, secret=secret.encode(), label=f"shared_keys[{index}]")
-        for index, secret in enumerate(shared_keys)
-    ]
-    for endpoint, lists in endpoints.items():
+    for label, secret in data["shared_keys"]:
+        yield signature.Key(endpoint=DEFAULT_ENDPOINT, secret=secret, label=label)
+    for endpoint, lists in data["endpoints"].items():
         for kind in ("ipn", "lcn"):
-            for index, secret in enumerate(lists[f"{kind}_keys"]):
-                label = f"{kind}_keys[{index}]"
-                keys.append(
-                    signature.Key(endpoint=endpoint, secret=secret.encode(), label=label, kinds=frozenset({kind}))
-                )
-    return keys
+            for label, secret in lists[f"{kind}_keys"]:
+                yield signature.Key(endpoint=endpoint, secret=secret, label=label, kinds=frozenset({kind}))
 
 
 def _claimed_kinds(notification: Notification) -> frozenset[str]:
@@ -177,8 +151,7 @@ def _claimed_kinds(notification: Notification) -> frozenset[str]:
 def _is_ipn(form: Form) -> bool:
     """Tell an IPN from an LCN; a message with the marks of both, or of neither, is none of 2Checkout's."""
     is_ipn, is_lcn = "IPN_PID" in form.arrays, "LICENSE_CODE" in form.scalars
-    names = form.scalars.keys() | form.arrays.keys()
-    foreign = names & (ONLY_LCN if is_ipn else ONLY_IPN)
+    foreign = (form.scalars.keys() | form.arrays.keys()) & (ONLY_LCN if is_ipn else ONLY_IPN)
     if is_ipn == is_lcn or foreign or (is_lcn and form.arrays):
         raise MalformedNotification(
             "The notification must be either an IPN, with IPN_PID[], or an LCN, with LICENSE_CODE."

@@ -13,6 +13,7 @@ import urllib3
 from qlmhook.errors import DeliveryFailed
 from qlmhook.vendors.api import Answer
 from qlmhook.vendors.form_body import FORM
+from qlmhook.vendors.urls import is_confidential
 
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 30
@@ -41,7 +42,7 @@ def _request(method: str, url: str, headers: Mapping[str, str], body: str | None
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = _address(host, port)
-    if parts.scheme != "https" and not (parts.scheme == "http" and address.is_loopback):
+    if not is_confidential(parts.scheme, str(address)):
         raise DeliveryFailed(f"The URL {url!r} must begin with https://.", permanent=True)
     if not (address.is_global or address.is_loopback or allow_private):
         raise DeliveryFailed(f"{host} is {address}, an address of a private network.", permanent=True)

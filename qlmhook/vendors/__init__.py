@@ -5,10 +5,15 @@ All that a plugin's author needs is imported from here: `from qlmhook.vendors im
 
 from qlmhook.domain.events import Customer, Event, EventKind, Item, Message, Standing
 from qlmhook.errors import ConfigurationError, DeliveryFailed, MalformedNotification, SignatureRejected, VendorDisabled
+from qlmhook.vendors.amounts import money
 from qlmhook.vendors.api import Answer, Get, IssuedLicense, Notification, Outcome, Post, Reply, Vendor, Verified
 from qlmhook.vendors.form_body import FORM, parse_form
+from qlmhook.vendors.form_fields import Form, read_form
 from qlmhook.vendors.hooks import hookimpl
-from qlmhook.vendors.settings import Texts, Zone, explain, load_section
+from qlmhook.vendors.settings import Keys, Texts, Zone, explain, load_section
+from qlmhook.vendors.signatures import signed_with
+from qlmhook.vendors.urls import Url
+from qlmhook.vendors.wall_times import to_utc
 
 __all__ = [
     "FORM",
@@ -18,9 +23,11 @@ __all__ = [
     "DeliveryFailed",
     "Event",
     "EventKind",
+    "Form",
     "Get",
     "IssuedLicense",
     "Item",
+    "Keys",
     "MalformedNotification",
     "Message",
     "Notification",
@@ -30,6 +37,7 @@ __all__ = [
     "SignatureRejected",
     "Standing",
     "Texts",
+    "Url",
     "Vendor",
     "VendorDisabled",
     "Verified",
@@ -37,5 +45,9 @@ __all__ = [
     "explain",
     "hookimpl",
     "load_section",
+    "money",
     "parse_form",
+    "read_form",
+    "signed_with",
+    "to_utc",
 ]

@@ -49,6 +49,14 @@ class Texts(fields.Field[list[str]]):
         return text.splitlines()
 
 
+class Keys(Texts):
+    """A list of secret keys as `Texts` reads it: each in bytes, behind its name, such as secret_keys[0]."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        texts = super()._deserialize(value, attr, data, **options)
+        return [(f"{attr}[{place}]", text.encode()) for place, text in enumerate(texts)]
+
+
 class Zone(fields.Field[ZoneInfo | None]):
     """A time zone by its name, such as Europe/Bucharest; where it is `optional`, empty means None."""
 
@@ -110,8 +118,10 @@ def load_section(schema: Schema, name: str, settings: Mapping[str, Any]) -> dict
 
 
 def explain(messages: Any, key: str = "") -> str:
-    """Turn marshmallow's messages into sentences that name each key."""
+    """Turn marshmallow's messages into sentences that name each key; a list has its first wrong element told."""
     if isinstance(messages, dict):
+        if messages and all(isinstance(name, int) for name in messages):
+            return explain(messages[min(messages)], key)
         return " ".join(explain(inner, _below(key, name)) for name, inner in messages.items())
     text = " ".join(str(message) for message in messages).rstrip(".")
     return f"{key}: {'there is no such setting' if text == 'Unknown field' else text}."

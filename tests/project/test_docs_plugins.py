@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import hashlib
 import hmac
+import inspect
 import json
 import os
 import re
@@ -286,6 +287,15 @@ def test_every_name_that_a_plugin_may_import_is_named() -> None:
     named = re.findall(r"`(\w+)`", section("What a plugin is").partition("| what is in it |")[2])
 
     assert {name for name in named if name in dir(vendors)} == set(vendors.__all__)
+
+
+def test_every_word_that_is_written_already_is_told_with_its_arguments() -> None:
+    """Those that stand in the rows can be called so."""
+    told = re.findall(r"^\| `(\w+)\(([^)]*)\)` \|", section("What is written already"), flags=re.M)
+
+    assert len(told) > 3
+    for name, arguments in told:
+        inspect.signature(getattr(vendors, name)).bind(*arguments.split(", "))
 
 
 def rows(heading: str) -> list[str]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qlmhook.errors import MalformedNotification, TooLarge
+from qlmhook.vendors import read_form
 from qlmhook.vendors.form_body import MAX_FIELDS, MAX_VALUE, parse_form
 
 Quote = Callable[[str], bytes]
@@ -123,3 +124,25 @@ def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
         return
 
     assert parse_form(b"&".join(as_a_browser(name) + b"=" + as_a_browser(value) for name, value in fields)) == fields
+
+
+@given(fields=FORMS)
+@settings(deadline=None)
+def test_what_a_form_says_is_all_of_it_or_it_is_refused(fields: list[tuple[str, str]]) -> None:
+    """No value is lost under a name that another one has, too."""
+    try:
+        form = read_form(fields)
+    except MalformedNotification:
+        return
+    values = [*form.scalars.values(), *(value for elements in form.arrays.values() for value in elements)]
+
+    assert sorted(values) == sorted(value for _, value in fields)
+    assert form.scalars.keys() & form.arrays.keys() == set()
+
+
+def test_a_key_in_brackets_that_is_no_number_is_a_part_of_the_name() -> None:
+    """Shops write `fields[color]` for what is one value."""
+    form = read_form([("fields[color]", "red"), ("fields[size]", "L"), ("fields[12345]", "x")])
+
+    assert form.scalars == {"fields[color]": "red", "fields[size]": "L", "fields[12345]": "x"}
+    assert form.arrays == {}

@@ -5,9 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from marshmallow import ValidationError
-from qlmhook_avangate.form import Offset, is_forever, read_form, to_utc, wall_time
+from qlmhook_avangate.form import Offset, is_forever, wall_time
 
 from qlmhook.errors import MalformedNotification
+from qlmhook.vendors import read_form, to_utc
 
 BUCHAREST = ZoneInfo("Europe/Bucharest")
 NEW_YORK = ZoneInfo("America/New_York")

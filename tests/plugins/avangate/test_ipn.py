@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qlmhook_avangate import ipn
-from qlmhook_avangate.form import read_form
 
 from qlmhook.domain.events import Customer, Event, EventKind, Item, Message
 from qlmhook.errors import MalformedNotification
+from qlmhook.vendors import read_form
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import Fields, vector
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qlmhook_avangate import lcn
-from qlmhook_avangate.form import read_form
 from qlmhook_avangate.vendor import Avangate
 
 from qlmhook.domain.events import Customer, Event, EventKind, Item, Message, Standing
 from qlmhook.errors import MalformedNotification
+from qlmhook.vendors import read_form
 from qlmhook.vendors.api import Outcome
 from qlmhook.vendors.testing import make_notification
 from tests.plugins.avangate.signer import Fields, form_body, signed, vector, without_signatures
