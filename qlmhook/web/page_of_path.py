@@ -10,7 +10,7 @@ from qlmhook.errors import ConfigurationError
 from qlmhook.services.wiring import Service
 from qlmhook.vendors.form_body import MAX_BODY
 from qlmhook.web import monitoring
-from qlmhook.web.errors import handle_errors
+from qlmhook.web.error_answers import handle_errors
 from qlmhook.web.plain_answers import plain
 from qlmhook.web.webhook import webhook
 
