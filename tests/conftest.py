@@ -112,11 +112,11 @@ def database_url(
     if not versions[engine]:
         pytest.skip(f"no {engine} server is found; name one in {VARIABLES[engine]}")
     request.node.user_properties.append(("engine", f"{engine} {versions[engine]}"))
-    if engine == "sqlite" or request.node.get_closest_marker("own_database"):
+    if request.node.get_closest_marker("own_database"):
         with empty_database(engine, tmp_path) as url:
             yield url
     else:
-        yield shelf.take(engine)
+        yield shelf.take(engine, tmp_path)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
