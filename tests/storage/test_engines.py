@@ -143,11 +143,9 @@ def test_a_search_does_not_mind_letter_case(shop: Shop) -> None:
     texts = ("SMITH", "smith", "900000001", "🔑")
 
     with shop.service.database.reading():
-        found = {text: listings.licenses(now=shop.clock(), search=text) for text in texts}
+        found = [listings.licenses(now=shop.clock(), search=text) for text in texts]
 
-    assert {text: [row["order_ref"] for row in rows] for text, rows in found.items()} == dict.fromkeys(
-        texts, ["900000001"]
-    )
+    assert [[row["order_ref"] for row in rows] for rows in found] == [["900000001"]] * len(texts)
 
 
 @on_mariadb

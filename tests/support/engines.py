@@ -3,7 +3,8 @@
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,6 +60,22 @@ def version(engine: str) -> str:
     except (psycopg.OperationalError, pymysql.OperationalError):
         return ""
     return sqlite3.sqlite_version
+
+
+def engines_for(
+    test: str, can: Sequence[str], found: Collection[str], *, sqlite: bool = False, every: bool = False
+) -> set[str]:
+    """Return on which of the engines that it can run on a test is to run; one that needs none can run on "" alone.
+
+    It is one that is found, another for each test, unless a mark says otherwise: SQLite, or every engine. Where none
+    of them is found a test is for all of them, so that it is told as skipped.
+    """
+    there = [engine for engine in can if engine in found]
+    if every or not there:
+        return set(can)
+    if sqlite and "sqlite" in there:
+        return {"sqlite"}
+    return {there[zlib.crc32(test.encode()) % len(there)]}
 
 
 @contextmanager
