@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
+from qlmhook import __version__
 from qlmhook.cli import commands
 from qlmhook.cli.listen_address import refuse_taken
-from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX
 from qlmhook.errors import QlmhookError
 from qlmhook.inbox import notification_store
 from qlmhook.licensing import licenses
@@ -27,6 +27,22 @@ from tests.support.server import PATIENCE, ROOT, command, command_in, command_on
 
 pytestmark = pytest.mark.sqlite
 """The commands do not know one engine from another."""
+
+
+def test_the_version_is_told_without_loading_what_the_commands_need() -> None:
+    """So at once."""
+    script = """
+import sys
+from qlmhook.cli import main
+try:
+    main()
+finally:
+    print(*{"flask", "peewee", "urllib3"} & sys.modules.keys())
+"""
+
+    told = subprocess.run([sys.executable, "-c", script, "--version"], capture_output=True, text=True, check=True)
+
+    assert told.stdout.splitlines() == [f"qlmhook, version {__version__}", ""]
 
 
 class TestWithoutAConfiguration:

@@ -194,15 +194,15 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str], stdout: TextIO, s
         redirect_stdout(stdout),
         redirect_stderr(stderr),
     ):
-        level = log.level
+        level, code = log.level, None
         try:
             main()
         except SystemExit as ended:
-            assert ended.code is None or isinstance(ended.code, int)
-            return ended.code or 0
+            code = ended.code
         finally:
             log.setLevel(level)  # and not the attribute, for loggers remember what their root lets pass
-    return 0
+    assert code is None or isinstance(code, int)
+    return code or 0
 
 
 def _refuse_another_program(path: str, arguments: Sequence[str]) -> NoReturn:
