@@ -154,8 +154,8 @@ def _without_engine(item: pytest.Item) -> str:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: much of the time is spent waiting for disks and servers."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes for each core: much of the time is spent waiting for disks and servers."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

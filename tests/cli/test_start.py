@@ -22,12 +22,13 @@ from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
 from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, signed
+from tests.support.effort import EFFORT
 from tests.support.sections import section
 from tests.support.server import FORM, command, environment
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-ORDERS = 60
+ORDERS = 24 * EFFORT
 CUSTOMERS = 4
 
 

@@ -1,6 +1,6 @@
-"""How often the proofs by load and by killing try: a few times in the suite, more with QLMHOOK_TEST_EFFORT."""
+"""How many take part in a proof by load or by killing: few in the suite, more with QLMHOOK_TEST_EFFORT."""
 
 import os
 
 EFFORT = int(os.environ.get("QLMHOOK_TEST_EFFORT", "1"))
-"""How many times as long these proofs are: 1 in the suite."""
+"""How many times as many as in the suite."""
