@@ -1,4 +1,4 @@
-"""`qlmhook simulate idn-server`: a stand-in for 2Checkout's end, as a process of its own."""
+"""`qlmhook simulate idn-server`: a stand-in for 2Checkout's end."""
 
 import http.client
 import re
