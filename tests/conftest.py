@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from qlmhook.services.wiring import Service
 from qlmhook.web.app import create_app
 from tests.plugins.avangate.signer import Fields, form_body, signed
 from tests.support import shop as plain
-from tests.support.engines import ENGINES, VARIABLES, Shelf, empty_database, version
+from tests.support.engines import ENGINES, VARIABLES, Shelf, empty_database, engines_for, version
 from tests.support.installed import Install, installing
 
 MEMORY = Path("/dev/shm")
@@ -112,11 +111,11 @@ def database_url(
     if not versions[engine]:
         pytest.skip(f"no {engine} server is found; name one in {VARIABLES[engine]}")
     request.node.user_properties.append(("engine", f"{engine} {versions[engine]}"))
-    if engine == "sqlite" or request.node.get_closest_marker("own_database"):
+    if request.node.get_closest_marker("own_database"):
         with empty_database(engine, tmp_path) as url:
             yield url
     else:
-        yield shelf.take(engine)
+        yield shelf.take(engine, tmp_path)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -126,19 +125,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     engine will do.
     """
     found = [engine for engine in ENGINES if version(engine)]
-    engines: dict[str, list[str]] = {}
+    tests: dict[str, list[pytest.Item]] = {}
     for item in items:
-        engines.setdefault(_without_engine(item), []).append(_engine(item))
-    kept: dict[bool, list[pytest.Item]] = {True: [], False: []}
-    for item in items:
-        test = _without_engine(item)
-        choice = [engine for engine in engines[test] if engine in found]
-        one = choice[zlib.crc32(test.encode()) % len(choice)] if choice else ""
-        one = "sqlite" if item.get_closest_marker("sqlite") else one
-        is_for_all = not one or item.get_closest_marker("every_engine") is not None
-        kept[not _engine(item) or is_for_all or _engine(item) == one].append(item)
-    config.hook.pytest_deselected(items=kept[False])
-    items[:] = kept[True]
+        tests.setdefault(_without_engine(item), []).append(item)
+    kept: set[pytest.Item] = set()
+    for test, same in tests.items():
+        chosen = engines_for(
+            test,
+            [_engine(item) for item in same],
+            found,
+            sqlite=same[0].get_closest_marker("sqlite") is not None,
+            every=same[0].get_closest_marker("every_engine") is not None,
+        )
+        kept |= {item for item in same if _engine(item) in chosen}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 def _engine(item: pytest.Item) -> str:
@@ -153,8 +154,8 @@ def _without_engine(item: pytest.Item) -> str:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: much of the time is spent waiting for disks and servers."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes for each core: much of the time is spent waiting for disks and servers."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

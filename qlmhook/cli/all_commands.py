@@ -4,12 +4,11 @@ import copy
 
 import click
 
-from qlmhook.cli import builtin_commands
-from qlmhook.cli.open_service import complain, load_installed
+from qlmhook.cli.installed import complain, load_installed
 from qlmhook.errors import ConfigurationError
 from qlmhook.vendors.loader import Plugins
 
-BUILT_IN = builtin_commands.__name__
+BUILT_IN = "qlmhook.cli.builtin_commands"
 """The name that the built-in commands are registered by."""
 
 _FOUND = "qlmhook.commands"
@@ -34,6 +33,8 @@ class CommandsOfPlugins(click.Group):
 
 
 def _plugins(context: click.Context) -> Plugins:
+    from qlmhook.cli import builtin_commands  # not before a command is asked for: `--version` needs none
+
     plugins = context.ensure_object(Plugins)
     plugins.add(BUILT_IN, builtin_commands)
     return plugins

@@ -16,10 +16,9 @@ from typing import Any
 
 import click
 import urllib3
-from aiosmtpd.controller import Controller
 
 from qlmhook.catalog import mappings
-from qlmhook.cli.open_service import load_installed
+from qlmhook.cli.installed import load_installed
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
 from qlmhook.errors import QlmhookError
 from qlmhook.reports import listings
@@ -123,6 +122,8 @@ password = "demo"
 
 @contextmanager
 def _mail_sink() -> Iterator[tuple[_Sink, int]]:
+    from aiosmtpd.controller import Controller  # which no other command needs
+
     sink = _Sink()
     port = _free_port()
     controller = Controller(sink, hostname="127.0.0.1", port=port)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from qlmhook.cli.open_service import load_installed
+from qlmhook.cli.installed import load_installed
 from qlmhook.config import CONFIG_VARIABLE, DEFAULT_CONFIG, load_settings
 from qlmhook.errors import ConfigurationError
 from qlmhook.services.wiring import Service

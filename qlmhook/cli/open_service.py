@@ -1,4 +1,4 @@
-"""Opens what a command works with: the service, and the installed plugins."""
+"""Opens what a command works with: the service."""
 
 import click
 
@@ -13,15 +13,3 @@ def open_service() -> Service:
     service = Service.open(load_settings(), plugins=context.find_object(Plugins))
     context.call_on_close(service.database.close)
     return service
-
-
-def load_installed(plugins: Plugins) -> Plugins:
-    """Load every installed plugin, configured or not; what is wrong with one is told and stops no other."""
-    for error in plugins.load_installed():
-        complain(error)
-    return plugins
-
-
-def complain(sentence: object) -> None:
-    """Tell on standard error what is wrong, and go on."""
-    click.echo(f"qlmhook: {sentence}", err=True)

@@ -2,10 +2,8 @@
 
 import json
 import logging
-import os
 import re
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -25,7 +23,7 @@ from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, URL, Configure, MailServer, Shop, free_port
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.support.server import command, environment, serving
+from tests.support.server import command, command_on_a_terminal, own_process, serving
 
 pytestmark = pytest.mark.sqlite
 """The commands do not know one engine from another."""
@@ -610,7 +608,7 @@ def test_the_demo_does_the_whole_job_and_leaves_no_file_behind(tmp_path: Path, m
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
 
-    finished = command(tmp_path / "none.toml", "demo")
+    finished = own_process(tmp_path / "none.toml", "demo")
 
     assert (finished.returncode, finished.stderr) == (0, "")
     assert [line for line in finished.stdout.splitlines() if line.startswith(("The receipt", "Done"))] == [
@@ -625,15 +623,9 @@ def test_progress_shows_on_a_terminal_and_not_in_a_pipe(configure: Configure, tm
     config, path = tmp_path / "qlmhook.toml", tmp_path / "properties.json"
     path.write_text(json.dumps({"pid_101": MAPPING}), encoding="utf-8")
     arguments = ("property", "import", str(path))
-    terminal, end = os.openpty()
 
     piped = command(config, *arguments)
-    subprocess.run(
-        [sys.executable, "-m", "qlmhook", *arguments], env=environment(config, {}), stderr=end, check=True, timeout=60
-    )
-    os.close(end)
-    shown = os.read(terminal, 65536).decode()
-    os.close(terminal)
+    shown = command_on_a_terminal(config, *arguments)
 
     assert (piped.stdout, piped.stderr) == ("Stored 1 properties.\n", "")
     assert "Storing" in shown

@@ -25,9 +25,6 @@ from tests.plugins.avangate.orders import Line, Order
 pytestmark = pytest.mark.sqlite
 """What doctor finds does not depend on the engine."""
 
-
-pytestmark = pytest.mark.own_database
-
 MAPPING = "&is_productid=1&is_majorversion=1&is_minorversion=0"
 
 

@@ -1,8 +1,6 @@
 """How commands behave: without a configuration, at a port that is taken, on a terminal and in a pipe."""
 
 import json
-import os
-import pty
 import re
 import socket
 import subprocess
@@ -14,9 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
+from qlmhook import __version__
 from qlmhook.cli import commands
 from qlmhook.cli.listen_address import refuse_taken
-from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX
 from qlmhook.errors import QlmhookError
 from qlmhook.inbox import notification_store
 from qlmhook.licensing import licenses
@@ -25,28 +23,26 @@ from qlmhook.storage import models
 from qlmhook.vendors.commands import host_and_port
 from tests.conftest import KEY, Configure, MailServer, OpenShop, Shop, free_port
 from tests.plugins.avangate.orders import Order
-from tests.support.server import PATIENCE, ROOT, command, environment
+from tests.support.server import PATIENCE, ROOT, command, command_in, command_on_a_terminal, without_settings
 
 pytestmark = pytest.mark.sqlite
 """The commands do not know one engine from another."""
 
 
-def run_without_settings(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder, with no variable that names settings."""
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name != CONFIG_VARIABLE and not name.startswith(ENVIRONMENT_PREFIX)
-    }
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+def test_the_version_is_told_without_loading_what_the_commands_need() -> None:
+    """So at once."""
+    script = """
+import sys
+from qlmhook.cli import main
+try:
+    main()
+finally:
+    print(*{"flask", "peewee", "urllib3"} & sys.modules.keys())
+"""
+
+    told = subprocess.run([sys.executable, "-c", script, "--version"], capture_output=True, text=True, check=True)
+
+    assert told.stdout.splitlines() == [f"qlmhook, version {__version__}", ""]
 
 
 class TestWithoutAConfiguration:
@@ -68,7 +64,7 @@ class TestWithoutAConfiguration:
     )
     def test_a_command_says_so_in_one_sentence(self, tmp_path: Path, arguments: str) -> None:
         """It names the file that it looked for, and the command that makes one."""
-        finished = run_without_settings(tmp_path, "-m", "qlmhook", *arguments.split())
+        finished = command_in(tmp_path, *arguments.split())
 
         assert (finished.returncode, finished.stdout) == (1, "")
         assert finished.stderr == (
@@ -78,17 +74,22 @@ class TestWithoutAConfiguration:
         assert list(tmp_path.iterdir()) == []
 
     def test_so_does_the_module_of_gunicorn(self, tmp_path: Path) -> None:
-        finished = run_without_settings(tmp_path, "-c", "import wsgi")
+        finished = subprocess.run(
+            [sys.executable, "-c", "import wsgi"],
+            cwd=tmp_path,
+            env={**without_settings(), "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
 
         assert finished.returncode == 1
         assert "There is no configuration: " in finished.stderr.splitlines()[-1]
         assert list(tmp_path.iterdir()) == []
 
     def test_init_is_all_that_a_command_asked_for(self, tmp_path: Path) -> None:
-        finished = [
-            run_without_settings(tmp_path, "-m", "qlmhook", *arguments.split())
-            for arguments in ("init", "license list")
-        ]
+        finished = [command_in(tmp_path, *arguments.split()) for arguments in ("init", "license list")]
 
         assert [(each.returncode, each.stderr) for each in finished] == [(0, ""), (0, "")]
 
@@ -238,24 +239,6 @@ class TestATakenAddress:
 LONG = "Product 101 has no mapping, and this sentence goes on for long until at its end it says what to do about it"
 
 
-def on_a_terminal(config: Path, *arguments: str) -> str:
-    """Run a command whose standard output is a terminal."""
-    terminal, end = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qlmhook", *arguments], env=environment(config, {}), stdout=end, stderr=end
-    )
-    os.close(end)
-    shown = b""
-    try:
-        while chunk := os.read(terminal, 65536):
-            shown += chunk
-    except OSError:
-        pass  # Linux says so that the other end is closed
-    os.close(terminal)
-    assert process.wait(PATIENCE) == 0
-    return shown.decode()
-
-
 class TestTables:
     """What says how to go on is never cut, and in a pipe nothing is."""
 
@@ -282,7 +265,7 @@ class TestTables:
     def test_reasons_errors_and_answers_are_whole_on_a_terminal(
         self, tmp_path: Path, words: str, texts: list[str]
     ) -> None:
-        shown = on_a_terminal(tmp_path / "qlmhook.toml", *words.split())
+        shown = command_on_a_terminal(tmp_path / "qlmhook.toml", *words.split())
 
         assert [text for text in texts if text not in shown] == []
 
@@ -299,7 +282,7 @@ class TestTables:
         config = tmp_path / "qlmhook.toml"
 
         assert text in command(config, *words.split()).stdout
-        assert text not in on_a_terminal(config, *words.split())
+        assert text not in command_on_a_terminal(config, *words.split())
 
 
 class TestResend:

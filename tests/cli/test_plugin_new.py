@@ -36,7 +36,12 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def run(folder: Path, *module: str) -> str:
     """Run a module of Python where the plugin is, and return what it prints."""
-    environ = {**os.environ, "PYTHONPATH": str(folder.with_name("site")), "MYPYPATH": str(ROOT)}
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(folder.with_name("site")),
+        "MYPYPATH": str(ROOT),
+        "MYPY_CACHE_DIR": str(folder.parents[1] / "mypy"),  # what it knows of qlmhook serves both plugins
+    }
     finished = subprocess.run(
         [sys.executable, "-m", *module], cwd=folder, env=environ, capture_output=True, text=True, check=False
     )

@@ -22,14 +22,13 @@ from qlmhook.vendors.api import Notification, Outcome, Reply, Vendor, Verified
 from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, signed
+from tests.support.effort import EFFORT
 from tests.support.sections import section
 from tests.support.server import FORM, command, environment
 
-pytestmark = pytest.mark.own_database
-
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-ORDERS = 60
+ORDERS = 24 * EFFORT
 CUSTOMERS = 4
 
 
@@ -59,6 +58,7 @@ def test_a_start_locks_no_order_out_and_no_order_locks_a_start_out(shop: Shop) -
 
 
 @on_sqlite
+@pytest.mark.own_database
 def test_the_file_of_the_database_is_its_owners_alone(open_shop: OpenShop, tmp_path: Path) -> None:
     """The names of all customers are in it."""
     open_shop().map("101")
@@ -73,6 +73,7 @@ SERVICE = 65534
 
 
 @on_sqlite
+@pytest.mark.own_database
 @pytest.mark.parametrize("mode", [0o644, 0o666, 0o664])
 def test_the_lock_file_is_its_owners_alone_and_an_older_one_is_mended(
     open_shop: OpenShop, tmp_path: Path, mode: int
@@ -87,6 +88,7 @@ def test_the_lock_file_is_its_owners_alone_and_an_older_one_is_mended(
 
 
 @on_sqlite
+@pytest.mark.own_database
 def test_a_lock_file_that_leads_elsewhere_is_not_followed(open_shop: OpenShop, tmp_path: Path) -> None:
     """Root would open, and give away, what another user chose."""
     (tmp_path / "elsewhere").write_text("kept")
@@ -97,6 +99,7 @@ def test_a_lock_file_that_leads_elsewhere_is_not_followed(open_shop: OpenShop, t
 
 
 @on_sqlite
+@pytest.mark.own_database
 @ROOT_ONLY
 @pytest.mark.parametrize("there", [False, True], ids=["a database that it makes", "a database that is there"])
 def test_what_a_command_of_root_makes_is_the_services(configure: Configure, tmp_path: Path, there: bool) -> None:
@@ -194,6 +197,7 @@ def test_a_driver_that_is_missing_is_named_with_the_command_that_installs_it(
     )
 
 
+@pytest.mark.own_database
 @pytest.mark.parametrize(
     ("version", "remedy"),
     [

@@ -706,7 +706,7 @@ class TestRefusedForGood:
 
 
 class TestCommands:
-    """What an operator sees and does; each command is a process of its own."""
+    """What an operator sees and does."""
 
     @pytest.fixture
     def run(self, shop: Shop, overrides: dict[str, str], tmp_path: Path) -> Callable[..., str]:

@@ -35,6 +35,7 @@ from tests.plugins.avangate.idn_peer import (
 )
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.support.effort import EFFORT
 from tests.support.server import Server, environment, serving, wait_until
 
 CONFIRM = f"{MAPPING}&is_sendresponse=true"
@@ -203,6 +204,7 @@ def some_time_after_a_confirmation(victim: Victim, peer: IdnPeer, mail_server: M
 
 MOMENTS = (before_taking, after_taking, after_the_answer, at_a_mail, some_time_after_a_confirmation)
 MISHAPS = (hangs_up_before_taking, hangs_up_after_taking, fails_after_taking, signs_with_another_key, answers(6))
+ROUNDS = len(MOMENTS) * EFFORT
 ORDERS_A_ROUND = 4
 
 
@@ -220,7 +222,7 @@ def test_workers_that_are_killed_at_random_moments_confirm_each_order_once(
     config = tmp_path / "qlmhook.toml"
     shop = open_shop()
     shop.map("101", CONFIRM)
-    orders = numbered(range(1, ORDERS_A_ROUND * (len(MOMENTS) + 1) + 1))
+    orders = numbered(range(1, ORDERS_A_ROUND * (ROUNDS + 1) + 1))
     coming = iter(orders)
     mail_server.refused_at_first = {order.email for order in orders[::ORDERS_A_ROUND]}
 
@@ -236,7 +238,7 @@ def test_workers_that_are_killed_at_random_moments_confirm_each_order_once(
         return all(states(shop, kind) == {"done": len(orders)} for kind in ("mail", "confirmation"))
 
     with serving(config, overrides=overrides) as server:
-        for moment in dice.sample(MOMENTS, len(MOMENTS)):
+        for moment in dice.sample(MOMENTS * EFFORT, ROUNDS):
             order_some(server)
             peer.will(dice.choice(MISHAPS), *[as_documented] * dice.randrange(2))
             with working(config, overrides) as victim:

@@ -15,6 +15,7 @@ from tests.conftest import KEY, MAPPING, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
 from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.effort import EFFORT
 from tests.support.life import Message
 from tests.support.server import Server, command, serving
 
@@ -91,7 +92,7 @@ STORIES = [
         product="102",
     ),
 ]
-SUBSCRIPTIONS = dict(enumerate([*STORIES, *STORIES[-4:]]))
+SUBSCRIPTIONS = dict(enumerate(STORIES * EFFORT))
 
 
 def told(number: int) -> list[Message]:
@@ -111,14 +112,14 @@ def rows(config: Path, *arguments: str) -> list[Row]:
 
 
 def test_shuffled_histories_end_as_the_table_says(shop: Shop, tmp_path: Path) -> None:
-    """Each message comes twice, all of them at once and in any order, and four processes share the work."""
+    """Each message comes twice, all of them at once and in any order, and two processes share the work."""
     config = tmp_path / "qlmhook.toml"
     shop.map("101")
     shop.map("102", MAPPING.replace("is_productid=1", "is_productid=2"))
     arriving = [message for number in SUBSCRIPTIONS for message in told(number)] * 2
     random.Random(48).shuffle(arriving)
 
-    with serving(config, workers=4, overrides=REVOKING) as server, ThreadPoolExecutor(POSTERS) as posters:
+    with serving(config, workers=2, overrides=REVOKING) as server, ThreadPoolExecutor(POSTERS) as posters:
         receipted = list(posters.map(lambda message: is_receipted(server, message), arriving))
         licenses = rows(config, "license", "list")
         notifications = rows(config, "notification", "list")

@@ -23,7 +23,7 @@ from tests.plugins.avangate.orders import Line, Order
 from tests.support.engines import engine_of, execute, mysql_connection
 from tests.support.looking import alerts, licenses, waiting
 
-pytestmark = [pytest.mark.own_database, pytest.mark.every_engine]
+pytestmark = pytest.mark.every_engine
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -31,6 +31,7 @@ ORDER = Order(lines=[Line(ref="REF1")])
 ANOTHER = Order(refno="900000002", lines=[Line(ref="REF2")])
 
 
+@pytest.mark.own_database
 class TestWhatCannotBeStored:
     """A genuine message that the database does not take, here for want of the table."""
 

@@ -3,9 +3,11 @@
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -17,7 +19,8 @@ from qlmhook.storage import models, schema_version
 from qlmhook.storage.database import Database, WriterLock
 
 POSTGRES = os.environ.get("QLMHOOK_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
-MARIADB = os.environ.get("QLMHOOK_TEST_MARIADB", "mysql://root@127.0.0.1:3306/")
+# PyMySQL would read the machine's certificates for each connection, which takes it longer than most statements
+MARIADB = os.environ.get("QLMHOOK_TEST_MARIADB", "mysql://root@127.0.0.1:3306/?ssl_disabled=true")
 
 ENGINES = ("sqlite", "postgresql", "mariadb")
 VARIABLES: Mapping[str, str] = {"postgresql": "QLMHOOK_TEST_POSTGRES", "mariadb": "QLMHOOK_TEST_MARIADB"}
@@ -34,6 +37,7 @@ def mysql_connection(url: str) -> "pymysql.connections.Connection[Any]":
         password=unquote(place.password or ""),
         database=place.path.lstrip("/") or None,
         connect_timeout=2,
+        ssl_disabled="ssl_disabled=true" in place.query,
         autocommit=True,
         client_flag=CLIENT.MULTI_STATEMENTS,
     )
@@ -58,6 +62,22 @@ def version(engine: str) -> str:
     return sqlite3.sqlite_version
 
 
+def engines_for(
+    test: str, can: Sequence[str], found: Collection[str], *, sqlite: bool = False, every: bool = False
+) -> set[str]:
+    """Return on which of the engines that it can run on a test is to run; one that needs none can run on "" alone.
+
+    It is one that is found, another for each test, unless a mark says otherwise: SQLite, or every engine. Where none
+    of them is found a test is for all of them, so that it is told as skipped.
+    """
+    there = [engine for engine in can if engine in found]
+    if every or not there:
+        return set(can)
+    if sqlite and "sqlite" in there:
+        return {"sqlite"}
+    return {there[zlib.crc32(test.encode()) % len(there)]}
+
+
 @contextmanager
 def empty_database(engine: str, folder: Path) -> Iterator[str]:
     """The URL of a database that is there as long as the block runs: a file, a schema, or a database of a server."""
@@ -79,15 +99,19 @@ def empty_database(engine: str, folder: Path) -> Iterator[str]:
 class Shelf:
     """One database with tables for each engine, emptied before each test: most tests are shorter than making tables.
 
-    A test that changes the tables themselves, or needs that there are none, is marked with `own_database`.
+    Of SQLite's file each test gets a copy. A test that changes the tables themselves, or needs that there are none, is
+    marked with `own_database`.
     """
 
     def __init__(self) -> None:
         self._urls: dict[str, str] = {}
+        self._prepared = b""
         self._stack = ExitStack()
 
-    def take(self, engine: str) -> str:
+    def take(self, engine: str, folder: Path) -> str:
         """Return the URL of an engine's database, which has no rows but those that are always there."""
+        if engine == "sqlite":
+            return self._copy(folder / "test.db")
         if engine not in self._urls:
             url = self._stack.enter_context(empty_database(engine, Path()))
             schema_version.prepare(Database(url))
@@ -97,6 +121,15 @@ class Shelf:
         else:
             self._empty_mariadb(self._urls[engine])
         return self._urls[engine]
+
+    def _copy(self, file: Path) -> str:
+        if not self._prepared:
+            with TemporaryDirectory() as folder, empty_database("sqlite", Path(folder)) as url:
+                schema_version.prepare(Database(url))
+                self._prepared = (Path(folder) / "test.db").read_bytes()
+        file.touch(0o600)
+        file.write_bytes(self._prepared)
+        return f"sqlite:///{file}"
 
     def close(self) -> None:
         """Drop the databases."""

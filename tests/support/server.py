@@ -1,18 +1,24 @@
-"""Real processes on loopback that a test starts, asks and ends, and a network that it can cut."""
+"""Real processes on loopback that a test starts, asks and ends, commands, and a network that it can cut."""
 
 import http.client
+import io
+import logging
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn, TextIO
+from unittest import mock
 
+from qlmhook.cli import main
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX
 from tests.conftest import QUERY, URL, free_port
 
@@ -87,12 +93,20 @@ class Server:
         return False
 
 
+def without_settings() -> dict[str, str]:
+    """This process's environment with no variable that names settings."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != CONFIG_VARIABLE and not name.startswith(ENVIRONMENT_PREFIX)
+    }
+
+
 def environment(config: Path, overrides: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with another configuration; the overrides are QLMHOOK__… without the prefix."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)}
     settings = {f"{ENVIRONMENT_PREFIX}{name.upper()}": value for name, value in overrides.items()}
     # gunicorn puts its control socket into the home folder
-    return {**inherited, "HOME": str(config.parent), CONFIG_VARIABLE: str(config), **settings}
+    return {**without_settings(), "HOME": str(config.parent), CONFIG_VARIABLE: str(config), **settings}
 
 
 @contextmanager
@@ -129,16 +143,85 @@ def serving(
         yield server
 
 
-def command(config: Path, *arguments: str, overrides: Mapping[str, str] = NOTHING) -> subprocess.CompletedProcess[str]:
+def own_process(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command of qlmhook in a process of its own, its output in pipes."""
     return subprocess.run(
         [sys.executable, "-m", "qlmhook", *arguments],
-        env=environment(config, overrides),
+        env=environment(config, NOTHING),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
+
+
+def command(config: Path, *arguments: str, overrides: Mapping[str, str] = NOTHING) -> subprocess.CompletedProcess[str]:
+    """Run a command of qlmhook as its console script does, but in this process, its output in pipes."""
+    with _pipe() as stdout, _pipe() as stderr:
+        status = _run(arguments, environment(config, overrides), stdout, stderr)
+        return subprocess.CompletedProcess(arguments, status, _text(stdout), _text(stderr))
+
+
+def command_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as `command` does, but in a folder, with no variable that names settings."""
+    with chdir(folder), _pipe() as stdout, _pipe() as stderr:
+        status = _run(arguments, without_settings(), stdout, stderr)
+        return subprocess.CompletedProcess(arguments, status, _text(stdout), _text(stderr))
+
+
+def command_on_a_terminal(config: Path, *arguments: str) -> str:
+    """Run a command that must succeed, its output and its errors on one terminal; return what that shows."""
+    terminal, end = pty.openpty()
+    shown: list[bytes] = []
+    reader = threading.Thread(target=lambda: shown.extend(_chunks(terminal)))
+    reader.start()
+    with open(end, "w", encoding="utf-8") as stream:  # noqa: PTH123
+        status = _run(arguments, environment(config, NOTHING), stream, stream)
+    reader.join()
+    os.close(terminal)
+    assert status == 0
+    return b"".join(shown).decode()
+
+
+def _run(arguments: Sequence[str], environ: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> int:
+    """Run the console script with what a process of its own would find; return its exit status."""
+    log = logging.getLogger()
+    with (
+        mock.patch.dict(os.environ, environ, clear=True),
+        mock.patch.object(os, "execv", _refuse_another_program),
+        mock.patch.object(sys, "argv", ["qlmhook", *arguments]),
+        mock.patch.object(log, "handlers", []),
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+    ):
+        level, code = log.level, None
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            log.setLevel(level)  # and not the attribute, for loggers remember what their root lets pass
+    assert code is None or isinstance(code, int)
+    return code or 0
+
+
+def _refuse_another_program(path: str, arguments: Sequence[str]) -> NoReturn:
+    raise AssertionError(f"this process would become {arguments}")
+
+
+def _pipe() -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+
+
+def _text(pipe: io.TextIOWrapper) -> str:
+    assert isinstance(pipe.buffer, io.BytesIO)
+    return pipe.buffer.getvalue().decode()
+
+
+def _chunks(terminal: int) -> Iterator[bytes]:
+    with suppress(OSError):  # Linux says so that the other end is closed
+        while chunk := os.read(terminal, 65536):
+            yield chunk
 
 
 class Gate:

@@ -17,6 +17,7 @@ from qlmhook.web.gunicorn import settings
 from tests.conftest import KEY, PASSWORD, QUERY, URL, USER, free_port
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, receipt_is_valid, signed
+from tests.support.effort import EFFORT
 from tests.support.server import PATIENCE, Answer, Server, ask, running, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -195,6 +196,7 @@ def counted(server: Server) -> dict[str, int]:
         return max(clients.map(ask_one, range(8)), key=lambda counts: sum(counts.values()))
 
 
+FLOOD = 60 * EFFORT
 BAD = form_body(signed(Order().fields(), "another key", ["sha3_256"]))
 
 
@@ -211,7 +213,7 @@ class TestFlood:
         """Not one byte, however many they are."""
         with closing(sqlite3.connect(place.database)) as connection:
             before = connection.execute("PRAGMA data_version").fetchone()
-            statuses = flood(server, 200)
+            statuses = flood(server, FLOOD)
 
             assert set(statuses) == {403}
             assert connection.execute("PRAGMA data_version").fetchone() == before
@@ -222,15 +224,15 @@ class TestFlood:
         """By its reason, whichever process refused it and whichever is asked."""
         config = tmp_path / "qlmhook.toml"
         config.write_bytes(place.config.read_bytes())
-        orders = numbered(24)
+        orders = numbered(FLOOD // 5)
         with serving(config, workers=2) as server, ThreadPoolExecutor(5) as customers:
-            flooding = customers.submit(flood, server, 240)
+            flooding = customers.submit(flood, server, FLOOD)
             receipted = list(customers.map(lambda order: is_receipted(server.post(body_of(order)), order), orders))
             others = [exchange(server.port, framing(b"&" * (MIB + 1))).status for framing in (whole, chunked)]
             others += [server.post(BAD, f"{URL}?is_user={USER}&is_pwd=wrong").status]
-            expected = {"SignatureRejected": 240, "TooLarge": 2, "WrongCredentials": 1}
+            expected = {"SignatureRejected": FLOOD, "TooLarge": 2, "WrongCredentials": 1}
 
-            assert receipted == [True] * 24
+            assert receipted == [True] * len(orders)
             assert set(flooding.result()) == {403}
             assert others == [413, 413, 401]
             wait_until(lambda: counted(server) == expected, "the counts of both processes")

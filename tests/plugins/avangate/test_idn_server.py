@@ -1,4 +1,4 @@
-"""`qlmhook simulate idn-server`: a stand-in for 2Checkout's end, as a process of its own."""
+"""`qlmhook simulate idn-server`: a stand-in for 2Checkout's end."""
 
 import http.client
 import re
@@ -7,11 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+from unittest import mock
 
 import pytest
+from qlmhook_avangate.commands.idn_server import IdnServer
+from qlmhook_avangate.commands.simulate import simulate
 
 from qlmhook.reports import listings
 from tests.conftest import KEY, MAPPING, MailServer, Shop
@@ -46,19 +52,23 @@ class StandIn:
         return found[1] if found else ""
 
     def tell(self, fields: Fields) -> str:
-        """Send an IDN and return in a word how it is answered, as an independent reader of the protocol sees it."""
-        port = int(self.url.split(":")[2].partition("/")[0])
-        try:
-            answer = ask(port, "POST", PATH, body=form_body(fields))
-        except (OSError, http.client.HTTPException):
-            return "no answer"
-        found = re.fullmatch(r"<EPAYMENT>(.*)\|([0-9a-f]+)</EPAYMENT>", answer.text)
-        if answer.status != 200 or not found:
-            return f"a page with {answer.status}"
-        values = found[1].split("|")
-        lengths = {32: ["md5"], 64: ["sha256", "sha3_256"]}[len(found[2])]
-        algorithm = next((name for name in lengths if digest(KEY, values, name) == found[2]), "a wrong hash")
-        return f"{values[1]} by {algorithm}" + (" about another" if values[0] != dict(fields).get("ORDER_REF") else "")
+        """Send an IDN and return in a word how it is answered."""
+        return tell(int(self.url.split(":")[2].partition("/")[0]), fields)
+
+
+def tell(port: int, fields: Fields) -> str:
+    """Send an IDN to a port; return how it is answered, as an independent reader of the protocol sees it."""
+    try:
+        answer = ask(port, "POST", PATH, body=form_body(fields))
+    except (OSError, http.client.HTTPException):
+        return "no answer"
+    found = re.fullmatch(r"<EPAYMENT>(.*)\|([0-9a-f]+)</EPAYMENT>", answer.text)
+    if answer.status != 200 or not found:
+        return f"a page with {answer.status}"
+    values = found[1].split("|")
+    lengths = {32: ["md5"], 64: ["sha256", "sha3_256"]}[len(found[2])]
+    algorithm = next((name for name in lengths if digest(KEY, values, name) == found[2]), "a wrong hash")
+    return f"{values[1]} by {algorithm}" + (" about another" if values[0] != dict(fields).get("ORDER_REF") else "")
 
 
 @contextmanager
@@ -93,6 +103,29 @@ def standing_in(folder: Path, *options: str) -> Iterator[StandIn]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def failing(*options: str) -> Iterator[int]:
+    """Run the command in a thread of this process; yield its port."""
+    servers: SimpleQueue[IdnServer] = SimpleQueue()
+
+    class Told(IdnServer):
+        """Tells that it is there; a thread gets no Ctrl-C, so it has to be told to end."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            servers.put(self)
+
+    arguments = ["idn-server", "--bind", "127.0.0.1:0", "--key", KEY, *options]
+    with mock.patch("qlmhook_avangate.commands.simulate.IdnServer", Told), ThreadPoolExecutor(1) as thread:
+        running = thread.submit(simulate.main, arguments, standalone_mode=False)
+        server = servers.get(timeout=PATIENCE)
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+        running.result()
 
 
 @pytest.fixture(scope="module")
@@ -169,23 +202,21 @@ def test_each_order_is_printed_with_what_was_answered(stand_in: StandIn) -> None
         ("drop", [], "no answer", "7 by sha256"),
     ],
 )
-def test_it_fails_as_told_and_as_often_as_told(
-    tmp_path: Path, failure: str, options: list[str], first: str, then: str
-) -> None:
+def test_it_fails_as_told_and_as_often_as_told(failure: str, options: list[str], first: str, then: str) -> None:
     """Where the order was confirmed all the same, a repeat is told that it is confirmed already."""
     fields = idn(new_order())
 
-    with standing_in(tmp_path, "--fail", failure, *options, "--times", "2") as stand_in:
-        answers = [stand_in.tell(fields) for _ in range(3)]
+    with failing("--fail", failure, *options, "--times", "2") as port:
+        answers = [tell(port, fields) for _ in range(3)]
 
     assert answers[0] == first
     assert answers[2] == then
 
 
-def test_it_fails_for_ever_if_not_told_how_often_and_takes_its_time(tmp_path: Path) -> None:
-    with standing_in(tmp_path, "--fail", "code", "--code", "11", "--delay", "0.2") as stand_in:
+def test_it_fails_for_ever_if_not_told_how_often_and_takes_its_time() -> None:
+    with failing("--fail", "code", "--code", "11", "--delay", "0.2") as port:
         started = time.monotonic()
-        answers = [stand_in.tell(idn(new_order())) for _ in range(3)]
+        answers = [tell(port, idn(new_order())) for _ in range(3)]
         elapsed = time.monotonic() - started
 
     assert answers == ["11 by sha256"] * 3
