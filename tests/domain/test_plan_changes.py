@@ -48,6 +48,7 @@ def test_another_product_has_its_own_terms() -> None:
 
     assert [grant.terms for grant in entitlement.grants] == [OTHER]
     assert entitlement.first.item.product_id == "202"
+    assert entitlement.sold_by_plan == (("S", "plan 202"), OTHER)
 
 
 def test_a_renewal_of_the_new_product_is_no_upgrade() -> None:
