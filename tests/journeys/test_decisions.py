@@ -16,7 +16,17 @@ from qlmhook.reports.listings import Row
 from tests.conftest import MAPPING, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.support.life import REVOKING, Message, decide, decisions, post_hourly
+from tests.support.life import (
+    FIRST,
+    FIRST_END,
+    RENEWAL,
+    RENEWED_END,
+    REVOKING,
+    Message,
+    decide,
+    decisions,
+    post_hourly,
+)
 from tests.support.looking import licenses as licenses_of
 from tests.support.server import command
 
@@ -27,15 +37,6 @@ pytestmark = pytest.mark.sqlite
 Run = Callable[..., tuple[int, str, str]]
 
 
-FIRST = Order()
-FIRST_END = "2026-12-31T22:00:00Z"
-RENEWAL = Order(
-    refno="900000002",
-    sale_date="2026-12-01 10:00:00",
-    ipn_date="20261201100500",
-    lines=[Line(expires="2028-01-01 00:00:00")],
-)
-RENEWED_END = "2027-12-31T22:00:00Z"
 REFUND = Order(status="REFUND", ipn_date="20260102100500")
 
 SUMMER = date(2027, 6, 30)
