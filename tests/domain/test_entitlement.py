@@ -10,6 +10,7 @@ import pytest
 from qlmhook.domain import entitlement
 from qlmhook.domain.events import Customer, EventKind, Standing
 from qlmhook.domain.facts import Fact
+from qlmhook.domain.holds import Hold
 from qlmhook.domain.purchases import Circumstances
 from qlmhook.domain.restrictions import Bar
 from qlmhook.domain.rules import Policy
@@ -447,7 +448,14 @@ class TestHeld:
         """It comes by itself: nobody is alerted."""
         reason = "No paid order of subscription S is known yet; this is applied when one arrives."
 
-        assert held([subscription()]) == [(reason, "subscription S", "", False)]
+        _, [hold] = entitlement.derive([subscription()], circumstances())
+
+        assert hold == Hold(reason=reason, subject="subscription S", subscription_ref="S", alert=False)
+
+    def test_a_group_waits_for_its_first_order(self) -> None:
+        of_group = told(EventKind.SUBSCRIPTION, line("G", group="G"), order="")
+
+        assert [hold[1] for hold in held([of_group])] == ["subscription G"]
 
     def test_a_subscription_whose_order_is_known_waits_for_nothing_else(self) -> None:
         assert held([subscription(), paid()]) == []

@@ -46,6 +46,12 @@ def test_an_order_is_known_by_the_name_it_was_paid_under() -> None:
     assert names_of(renamed[0].event) == {"ch_1", "in_1"}
 
 
+def test_its_other_names_are_sorted() -> None:
+    [renamed] = under_one_name([paid(order="x")], [{"d", "b", "x", "e", "a", "c"}])
+
+    assert renamed.event.also_known_as == ("a", "b", "c", "d", "e")
+
+
 def test_of_two_names_that_were_paid_the_first_that_came_stays() -> None:
     first, second = paid(order="z"), paid(order="a", on=-5)
 

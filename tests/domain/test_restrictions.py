@@ -48,9 +48,10 @@ class TestAge:
         assert by_age([second, first]) == [first, second]
 
     def test_a_fact_is_applied_unless_it_was_dismissed(self) -> None:
-        event = paid().event
+        """One about no line has no place."""
+        fact = Fact(event=paid().event, item=None, arrival=1, told_by=1, learned_at=day(0))
 
-        assert Fact(event=event, item=None, arrival=1, told_by=1, learned_at=day(0)).dismissed is False
+        assert (fact.dismissed, fact.place) == (False, ("", ""))
 
 
 class TestDisputes:
