@@ -13,7 +13,7 @@ from qlmhook.licensing import licenses
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
-from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.orders import BETA, Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
 from tests.support.life import (
     FIRST,
@@ -38,7 +38,6 @@ pytestmark = pytest.mark.sqlite
 """No fact here is about a database."""
 
 
-BETA = Line(pid="102", name="Beta", ref="BBBBBBBBBB", expires="2027-06-01 00:00:00")
 UPGRADE = Order(
     refno="900000003",
     sale_date="2026-03-01 10:00:00",
