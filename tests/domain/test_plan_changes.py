@@ -1,6 +1,7 @@
 """What a subscription is of, where the vendor changes that without an order."""
 
 from dataclasses import replace
+from typing import Any
 
 from qlmhook.domain import entitlement, plan_changes
 from qlmhook.domain.events import Item, Standing
@@ -76,7 +77,12 @@ def test_the_same_product_is_not_sold_again() -> None:
 
 
 def test_all_that_says_what_the_product_is_is_the_new_ones() -> None:
-    product = {"product_id": "202", "product_name": "Other", "general_ids": ("family",), "options": ("gold",)}
+    product: dict[str, Any] = {
+        "product_id": "202",
+        "product_name": "Other",
+        "general_ids": ("family",),
+        "options": ("gold",),
+    }
     word = change(product="202")
     assert word.item is not None
     item = replace(word.item, **product)
