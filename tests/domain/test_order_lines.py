@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -311,9 +312,15 @@ class TestPlaces:
         ],
         ids=["quantities", "options", "products"],
     )
-    def test_by_quantity_options_and_product(self, one: dict[str, object], two: dict[str, object]) -> None:
-        before = [told(EventKind.PAID, line(name, **what), told_by=1) for name, what in (("a", one), ("b", two))]  # type: ignore[arg-type]
-        after = [told(EventKind.PAID, line(name, **what), told_by=2, on=1) for name, what in (("a", two), ("b", one))]  # type: ignore[arg-type]
+    @pytest.mark.parametrize("refs", [("", ""), ("S", "T")], ids=["without references", "with their first ones"])
+    def test_by_quantity_options_and_product(
+        self, one: dict[str, Any], two: dict[str, Any], refs: tuple[str, str]
+    ) -> None:
+        before = [told(EventKind.PAID, line(name, **what), told_by=1) for name, what in (("a", one), ("b", two))]
+        after = [
+            told(EventKind.PAID, line(name, ref=ref, **what), told_by=2, on=1)
+            for name, ref, what in (("a", refs[0], two), ("b", refs[1], one))
+        ]
 
         assert places([*before, *after]) == {"a": ["a", "b"], "b": ["b", "a"]}
 

@@ -39,6 +39,7 @@ from tests.plugins.avangate.idn_peer import (
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import digest
 from tests.plugins.avangate.subscriptions import Subscription
+from tests.support.life import the_license
 from tests.support.server import command
 
 # What differs from engine to engine is in test_confirmations_under_fire.py.
@@ -125,12 +126,6 @@ def replay_held(shop: Shop) -> None:
         held = [row["id"] for row in listings.notifications(state="held")]
     for notification_id in held:
         shop.service.intake.replay(notification_id)
-
-
-def the_license(shop: Shop) -> Row:
-    with shop.service.database.reading():
-        [row] = listings.licenses(now=shop.clock())
-    return row
 
 
 def decide(shop: Shop, action: str) -> None:

@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 
 from qlmhook.errors import Inapplicable, NotFound
-from qlmhook.licensing import licenses
-from qlmhook.reports import listings
-from qlmhook.reports.listings import Row
 from tests.conftest import MAPPING, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
@@ -25,6 +22,7 @@ from tests.support.life import (
     Message,
     decide,
     decisions,
+    history_of,
     post_hourly,
 )
 from tests.support.looking import licenses as licenses_of
@@ -58,12 +56,6 @@ def chargeback(resolution: str, day: int = 2) -> Order:
 
 def found(shop: Shop) -> list[tuple[str, str | None]]:
     return [(row["status"], row["expires_at"]) for row in licenses_of(shop)]
-
-
-def history(shop: Shop) -> list[Row]:
-    """Every change to the first license."""
-    with shop.service.database.reading():
-        return listings.license_history(licenses.find(licenses_of(shop)[0]["key"]))
 
 
 class TestEffect:
@@ -253,7 +245,7 @@ class TestTrail:
     def test_who_when_what_and_why(self, shop: Shop, action: str, change: str, after: dict[str, Any]) -> None:
         decide(shop, action, until=SUMMER if action == "extend" else None)
 
-        entry = history(shop)[-1]
+        entry = history_of(shop, licenses_of(shop)[0]["key"])[-1]
         assert (entry["actor"], entry["at"], entry["why"]) == ("operator bob", "2026-01-01T14:00:00Z", "asked for")
         assert (entry["change"], entry["after"]) == (change, after)
 
@@ -262,7 +254,7 @@ class TestTrail:
 
         decide(shop, "reinstate")
 
-        entry = history(shop)[-1]
+        entry = history_of(shop, licenses_of(shop)[0]["key"])[-1]
         assert (entry["change"], entry["actor"]) == ("reinstated", "operator bob")
         assert entry["before"] == {
             "revoked_at": "2026-01-01T14:00:00+00:00",
@@ -272,11 +264,11 @@ class TestTrail:
 
     def test_a_later_message_that_changes_nothing_leaves_no_trace(self, shop: Shop) -> None:
         decide(shop, "extend", until=SUMMER)
-        before = history(shop)
+        before = history_of(shop, licenses_of(shop)[0]["key"])
 
         post_hourly(shop, FIRST.changed(ipn_date="20260103000000"))
 
-        assert history(shop) == before
+        assert history_of(shop, licenses_of(shop)[0]["key"]) == before
 
 
 class TestRefusals:

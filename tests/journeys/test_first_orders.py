@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from qlmhook.catalog import mappings
-from qlmhook.inbox import notification_store
 from qlmhook.storage import models
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import ALPHA, BETA, Line, Order
+from tests.support.life import replay_what_is_held
 from tests.support.looking import alerts, is_receipted, licenses, mails, states, text_of, waiting
 from tests.support.server import command
 
@@ -24,12 +24,9 @@ ON_ONE_ENGINE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=Tru
 Mend = Callable[[Shop, Path], None]
 
 
-def replay_what_is_held(shop: Shop, _: Path) -> None:
+def map_it_and_replay_what_is_held(shop: Shop, _: Path) -> None:
     shop.map("102")
-    with shop.service.database.reading():
-        held = notification_store.held()
-    for notification_id in held:
-        shop.service.intake.replay(notification_id)
+    replay_what_is_held(shop)
 
 
 def set_the_property_on_the_command_line(_: Shop, config: Path) -> None:
@@ -51,7 +48,7 @@ class TestHolds:
 
         assert sorted(text.partition(" (")[0] for text in told) == ["Product 101", "Product 102"]
 
-    @pytest.mark.parametrize("mend", [replay_what_is_held, set_the_property_on_the_command_line])
+    @pytest.mark.parametrize("mend", [map_it_and_replay_what_is_held, set_the_property_on_the_command_line])
     def test_what_is_held_is_applied_as_soon_as_the_mapping_is_there(
         self, shop: Shop, tmp_path: Path, mend: Mend
     ) -> None:
@@ -198,7 +195,7 @@ class TestMails:
         shop.post(Order(lines=[ALPHA, BETA]).fields())
         shop.service.delivery.work_off()
 
-        replay_what_is_held(shop, tmp_path)
+        map_it_and_replay_what_is_held(shop, tmp_path)
         shop.service.delivery.work_off()
 
         keys = [row["key"] for row in licenses(shop)]

@@ -8,10 +8,6 @@ from typing import Any
 import pytest
 
 from qlmhook.catalog import mappings
-from qlmhook.inbox import notification_store
-from qlmhook.licensing import licenses
-from qlmhook.reports import listings
-from qlmhook.reports.listings import Row
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import BETA, Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
@@ -24,10 +20,12 @@ from tests.support.life import (
     REVOKING,
     Message,
     chargeback,
+    history_of,
     pick,
     post,
     refund_of,
     renewed,
+    replay_what_is_held,
     status_at,
     the_license,
 )
@@ -53,25 +51,6 @@ def shop(open_shop: OpenShop) -> Shop:
     shop = open_shop(**REVOKING)
     shop.map("101")
     return shop
-
-
-def history(shop: Shop) -> list[Row]:
-    """Every change to the only license."""
-    key = the_license(shop)["key"]
-    with shop.service.database.reading():
-        return listings.license_history(licenses.find(key))
-
-
-def save(shop: Shop, name: str, value: str) -> None:
-    with shop.service.database.transaction():
-        mappings.save(name, value, now=shop.clock())
-
-
-def replay_what_is_held(shop: Shop) -> None:
-    with shop.service.database.reading():
-        held = notification_store.held()
-    for notification_id in held:
-        shop.service.intake.replay(notification_id)
 
 
 class TestRenewal:
@@ -383,7 +362,7 @@ class TestAudit:
         shop.clock.now += timedelta(hours=1)
         post(shop, message)
 
-        issued, *changes = history(shop)
+        issued, *changes = history_of(shop, the_license(shop)["key"])
         assert issued["change"] == "issued"
         assert changes == [
             {
@@ -410,7 +389,7 @@ class TestAudit:
     ) -> None:
         post(shop, FIRST, *messages)
 
-        assert [(entry["change"], entry["actor"]) for entry in history(shop)[1:]] == [
+        assert [(entry["change"], entry["actor"]) for entry in history_of(shop, the_license(shop)["key"])[1:]] == [
             (change, f"notification {number}") for number, change in enumerate(changes, start=2)
         ]
 
@@ -422,7 +401,7 @@ class TestAudit:
 
         replay_what_is_held(shop)
 
-        assert [(entry["at"], entry["actor"]) for entry in history(shop)] == [
+        assert [(entry["at"], entry["actor"]) for entry in history_of(shop, the_license(shop)["key"])] == [
             ("2026-01-01T12:00:00Z", "notification 1"),
             ("2026-02-03T04:05:06Z", "notification 2"),
         ]

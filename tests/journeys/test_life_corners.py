@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from qlmhook.errors import Inapplicable
-from qlmhook.inbox import notification_store
 from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, USER, Configure, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line
@@ -24,6 +23,7 @@ from tests.support.life import (
     chargeback,
     decide,
     decisions,
+    dismiss,
     pick,
     post_hourly,
     refund_of,
@@ -150,11 +150,6 @@ class TestDecisions:
 
         assert [(row["state"], row["copies"]) for row in notifications(shop)] == [("done", 1), ("ignored", 2)]
         assert len(alerts(shop)) == 1
-
-
-def dismiss(shop: Shop, notification_id: int) -> None:
-    with shop.service.database.transaction():
-        notification_store.dismiss(notification_store.get(notification_id), "a person has looked", shop.clock())
 
 
 class TestHolds:

@@ -6,11 +6,10 @@ from itertools import permutations
 
 import pytest
 
-from qlmhook.inbox import notification_store
 from tests.conftest import Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.support.life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, decide, pick, post
+from tests.support.life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, decide, dismiss, pick, post
 from tests.support.looking import alerts, waiting
 
 LATER = "20260301000000"
@@ -162,8 +161,3 @@ class TestDismissed:
         post(shop, RENEWAL, Subscription(ref="BBBBBBBBBB", pid="404"))
 
         assert pick(shop, "subscription_ref", "expires_at") == [("AAAAAAAAAA", RENEWED_END)]
-
-
-def dismiss(shop: Shop, notification_id: int) -> None:
-    with shop.service.database.transaction():
-        notification_store.dismiss(notification_store.get(notification_id), "a person has looked", shop.clock())
