@@ -494,6 +494,15 @@ def test_lifetimes(line: Line) -> None:
     assert (item.expires_at, item.lifetime, item.problem) == (None, True, "")
 
 
+@pytest.mark.parametrize("lifetime", ["1", "TRUE", "2027-01-01", "YES "])
+def test_a_line_that_is_neither_for_life_nor_not_is_a_problem(lifetime: str) -> None:
+    """The other line of the order is as good as ever."""
+    broken, whole = items_of(Order(lines=[Line(lifetime=lifetime), BETA]))
+
+    assert broken.problem == f"IPN_LICENSE_LIFETIME is {lifetime!r}, neither YES nor NO."
+    assert whole.problem == ""
+
+
 def test_an_expiry_that_is_no_date_is_a_problem_of_its_line() -> None:
     """It is not taken for a license that never ends."""
     item = item_of(Line(expires="2027-02-30 00:00:00"))
@@ -570,7 +579,7 @@ def test_a_missing_field_is_named_with_what_to_do(without: Sequence[str], names:
         *(("REFNO", value) for value in ("", "abc", "-1", "1" * 21, "1\n", " 1")),
         *(("ORDERSTATUS", value) for value in ("", "X" * 65, "COMPLETE\n")),
         *(("IPN_DATE", value) for value in ("", "2026-01-01", "20261301000000", "202601010000000", "20260101000000\n")),
-        *(("IPN_PID[]", value) for value in ("", "a b", "1" * 41, "101\n")),
+        *(("IPN_PID[]", value) for value in ("", "abc", "10 1", "101_gold", "101\n", "-1", "\u0661", "1" * 21)),
         *(("TEST_ORDER", value) for value in ("2", "YES")),
         ("TIMEZONE_OFFSET", "Europe/Bucharest"),
         ("SALEDATE", "yesterday"),
