@@ -80,18 +80,6 @@ def test_terms_that_cannot_be_read_any_more_hold_a_message(shop: Shop) -> None:
     assert states(shop) == ["done", "held"]
 
 
-def test_a_row_that_is_retried_begins_anew(shop: Shop) -> None:
-    """After its next failure it waits a minute, not an hour."""
-    with shop.service.database.transaction():
-        row = queue.add(Kind.ALERT, {"text": ""}, now=shop.clock(), to="operator@example.com")
-        models.Outbox.update(attempts=40, state="dead", last_error="gone").execute()
-
-        queue.retry(row.id, shop.clock())
-
-        [again] = listings.outbox_rows()
-    assert (again["state"], again["attempts"], again["last_error"]) == ("due", 0, "")
-
-
 def test_no_other_kind_of_sqlite_is_opened() -> None:
     """It would run without the settings that keep orders safe."""
     with pytest.raises(ConfigurationError, match="sqlite:///"):
