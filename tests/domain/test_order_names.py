@@ -84,3 +84,15 @@ def test_lines_are_known_again_under_the_orders_other_name(first: str, second: s
         ("1", [("a", "1"), ("b", second)]),
         ("2", [("a", "2"), ("b", first)]),
     ]
+
+
+def test_of_one_product_they_are_known_again_by_their_quantities() -> None:
+    before = [paid(line(name, quantity=quantity), order="a") for name, quantity in (("1", 1), ("2", 2))]
+    after = [paid(line(name, quantity=quantity), order="b") for name, quantity in (("x", 2), ("y", 1))]
+
+    subjects = sort_out("shop", under_one_name([*before, *after], [{"a", "b"}]))
+
+    assert [(subject.line, [fact.place for fact in told_of]) for subject, told_of in subjects.items()] == [
+        ("1", [("a", "1"), ("b", "y")]),
+        ("2", [("a", "2"), ("b", "x")]),
+    ]
