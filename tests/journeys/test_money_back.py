@@ -187,6 +187,15 @@ class TestDisputes:
         assert pick(shop, "status") == [("active",)]
         assert [row["order_ref"] for row in waiting(shop, "mail")] == [FIRST.refno]
 
+    def test_one_of_an_unknown_order_waits_for_that_order_alone(self, shop: Shop) -> None:
+        """That its subscription is unknown, too, is the matter of what was told of the subscription."""
+        post(shop, Subscription(), chargeback("OPEN"))
+
+        reasons = {row["kind"]: row["reason"] for row in notifications(shop)}
+        assert reasons["lcn"].startswith("No paid order of subscription AAAAAAAAAA is known yet;")
+        assert "subscription" not in reasons["ipn"]
+        assert states(shop) == ["held", "held"]
+
     def test_the_renewal_of_a_revoked_license_is_mailed_and_makes_it_active(self, shop: Shop) -> None:
         """With the key that the customer has."""
         post(shop, FIRST, chargeback("LOST"))
