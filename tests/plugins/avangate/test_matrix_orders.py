@@ -3,7 +3,8 @@
 The test of a row has its number in its name, and there is one, here also where the row is a fact of the core: the
 core's own tests do not tell it again. Elsewhere are row 32, in storage/test_concurrency.py, because it needs a server
 with several workers; the database that is away of row 56, in web/test_web.py; rows 44 to 53 and 59 to 64, in
-test_matrix_life.py; and rows 65 to 68, in journeys/test_confirmations.py.
+test_matrix_life.py; and rows 65 to 68, in journeys/test_confirmations.py. Rows 69 to 71 are about code lists, which are
+not served.
 """
 
 import secrets
