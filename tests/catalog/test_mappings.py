@@ -162,6 +162,40 @@ def test_an_option_is_laid_over_by_the_id_whose_mapping_counts(shop: Shop) -> No
         assert (user_data(["price", "prod"]), user_data(["price", "prod"], "pro")) == ("plain", "pro")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "features", "said"),
+    [
+        pytest.param(["gold"], "0:7", "base", id="an option adds to the product"),
+        pytest.param(["Gold"], "0:7", "base", id="in any letter case"),
+        pytest.param(["gold", "phone"], "0:7", "phone", id="several add up"),
+        pytest.param(["paper"], "0:1", "base", id="one without a property adds nothing"),
+    ],
+)
+def test_options_are_laid_over_one_after_the_other(shop: Shop, chosen: list[str], features: str, said: str) -> None:
+    with shop.service.database.transaction():
+        mappings.save("pid_101", f"{PRODUCT}&is_features=0:1&is_userdata1=base", now=shop.clock())
+        mappings.save("pid_101_gold", "is_features=0:7", now=shop.clock())
+        mappings.save("pid_101_phone", "is_userdata1=phone", now=shop.clock())
+
+        terms = mappings.mapped_terms("second", ["101"], chosen)
+    assert terms is not None
+    assert (terms.features, terms.user_data) == (features, said)
+
+
+def test_the_option_of_one_account_counts_before_that_of_all(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        saved(shop, pid_101="plain", pid_101_gold="all", second_pid_101_gold="second", first_pid_101_gold="first")
+
+        assert user_data(["101"], "gold") == "second"
+
+
+def test_an_option_can_mean_that_there_is_no_license(shop: Shop) -> None:
+    with shop.service.database.transaction():
+        saved(shop, pid_101="plain", pid_101_trial="ignore")
+
+        assert mappings.mapped_terms("second", ["101"], ["trial"]) is None
+
+
 def test_an_option_of_a_more_specific_id_is_laid_over_that(shop: Shop) -> None:
     with shop.service.database.transaction():
         saved(shop, pid_prod="plain", pid_prod_pro="pro", pid_price_pro="special")

@@ -1,9 +1,8 @@
 """What a server property's value means, with QLM's own spellings of it."""
 
 from dataclasses import fields
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +14,6 @@ from qlmhook.domain.terms import Terms
 from qlmhook.errors import PropertyError
 
 PRODUCT = "&is_productid=1&is_majorversion=1&is_minorversion=0"
-BUCHAREST = ZoneInfo("Europe/Bucharest")
-NEW_YORK = ZoneInfo("America/New_York")
-NEW_YEAR = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 Others = dict[str, str]
 NONE: Others = {}
@@ -101,7 +97,7 @@ def test_whatever_an_operator_types_is_split_or_refused_as_a_property_error(text
 
 
 def test_qlms_example_of_a_mapping_means_a_subscription() -> None:
-    """What an example leaves out has QLM's defaults."""
+    """What it leaves out has the defaults of any property."""
     text = f"{PRODUCT}&is_productname=MyProduct&is_emailtemplate=Customer.NewOrder&is_licensemodel=subscription"
 
     assert terms(text) == Terms(
@@ -110,32 +106,7 @@ def test_qlms_example_of_a_mapping_means_a_subscription() -> None:
         minor_version=0,
         product_name="MyProduct",
         license_model="subscription",
-        engine_version="6.0.00",
-        duration_days=None,
-        end_date=None,
-        features="",
-        product_properties="",
-        one_key=True,
-        activations_per_unit=1,
-        additional_activations=0,
-        seats_per_unit=0,
-        maintenance=False,
-        maintenance_days=365,
-        maintenance_date=None,
-        affiliate="",
-        user_data="",
-        computer_type=0,
-        legacy_key="",
-        key_maker="random",
         order_template="Customer.NewOrder",
-        renewal_template="",
-        send_mail=True,
-        send_renewal_mail=True,
-        mail_from="",
-        mail_subject="",
-        mail_cc=(),
-        mail_bcc=(),
-        confirm=False,
     )
 
 
@@ -416,94 +387,3 @@ def test_a_name_is_stored_in_lower_case(typed: str, stored: str) -> None:
 def test_what_is_no_name_is_refused(typed: str) -> None:
     with pytest.raises(PropertyError, match="is no name for a property"):
         parser.checked_name(typed)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "order", "renewal"),
-    [
-        ("", "", ""),
-        ("&is_emailtemplate=A", "A", "A"),
-        ("&is_emailtemplate=A&is_emailtemplate_renew=B", "A", "B"),
-        ("&is_emailtemplate=A&is_emailtemplate_renew=B&is_send_mail=false", "", "B"),
-        ("&is_emailtemplate=A&is_emailtemplate_renew=B&is_send_renewal_mail=false", "A", ""),
-    ],
-)
-def test_the_template_of_an_order_and_of_a_renewal(arguments: str, order: str, renewal: str) -> None:
-    """A renewal's mail uses the order's template unless it has its own; either mail can be switched off."""
-    found = terms(PRODUCT + arguments)
-
-    assert (found.mail_template(renewal=False), found.mail_template(renewal=True)) == (order, renewal)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "start", "zone", "end"),
-    [
-        pytest.param("", NEW_YEAR, BUCHAREST, None, id="neither"),
-        pytest.param(
-            # QLM's own example of 30 days
-            "&is_expduration=30",
-            NEW_YEAR,
-            BUCHAREST,
-            datetime(2026, 1, 31, 21, 59, 59, tzinfo=UTC),
-            id="a duration ends with its last day in the zone",
-        ),
-        pytest.param(
-            "&is_expduration=1",
-            datetime(2026, 1, 1, 22, 30, 0, tzinfo=UTC),
-            BUCHAREST,
-            datetime(2026, 1, 3, 21, 59, 59, tzinfo=UTC),
-            id="the first day is the zone's, not UTC's",
-        ),
-        pytest.param(
-            "&is_expduration=30",
-            datetime(2026, 3, 20, 12, 0, 0, tzinfo=UTC),
-            BUCHAREST,
-            datetime(2026, 4, 19, 20, 59, 59, tzinfo=UTC),
-            id="days are calendar days, although summer time begins between",
-        ),
-        pytest.param(
-            "&is_expdate=2026-06-30",
-            NEW_YEAR,
-            NEW_YORK,
-            datetime(2026, 7, 1, 3, 59, 59, tzinfo=UTC),
-            id="a date lasts to its end in the zone",
-        ),
-        pytest.param(
-            "&is_expdate=2026-01-10&is_expduration=30",
-            NEW_YEAR,
-            UTC,
-            datetime(2026, 1, 10, 23, 59, 59, tzinfo=UTC),
-            id="the date when it is earlier",
-        ),
-        pytest.param(
-            "&is_expdate=2026-12-31&is_expduration=30",
-            NEW_YEAR,
-            UTC,
-            datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC),
-            id="the duration when it is earlier",
-        ),
-    ],
-)
-def test_when_a_license_ends(arguments: str, start: datetime, zone: tzinfo, end: datetime | None) -> None:
-    assert terms(PRODUCT + arguments).end(start, zone) == end
-
-
-@pytest.mark.parametrize(
-    ("arguments", "end"),
-    [
-        pytest.param("&is_maintduration=30&is_maintdate=2026-06-30", None, id="without a plan"),
-        pytest.param("&is_maintenance_plan=1", datetime(2027, 1, 1, 21, 59, 59, tzinfo=UTC), id="a year"),
-        pytest.param(
-            "&is_maintenance_plan=1&is_maintduration=30",
-            datetime(2026, 1, 31, 21, 59, 59, tzinfo=UTC),
-            id="the duration",
-        ),
-        pytest.param(
-            "&is_maintenance_plan=1&is_maintduration=30&is_maintdate=2026-06-30",
-            datetime(2026, 6, 30, 20, 59, 59, tzinfo=UTC),
-            id="the date wins, though it is later",
-        ),
-    ],
-)
-def test_when_maintenance_ends(arguments: str, end: datetime | None) -> None:
-    assert terms(PRODUCT + arguments).maintenance_end(NEW_YEAR, BUCHAREST) == end

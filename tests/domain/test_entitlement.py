@@ -10,6 +10,7 @@ import pytest
 from qlmhook.domain import entitlement
 from qlmhook.domain.events import Customer, EventKind, Standing
 from qlmhook.domain.facts import Fact
+from qlmhook.domain.holds import Hold
 from qlmhook.domain.purchases import Circumstances
 from qlmhook.domain.restrictions import Bar
 from qlmhook.domain.rules import Policy
@@ -34,6 +35,7 @@ from tests.support.made import (
 )
 
 BOB = Customer(email="bob@example.com")
+CLOSED = told(EventKind.PAID, line(), dismissed=True)
 STOPPED, PAUSED = Standing(stopped=True), Standing(paused=True)
 ORDERS = issued("1", "2", "3")
 
@@ -115,6 +117,14 @@ class TestKeys:
 
         assert [grant.renewal for grant in found.grants] == [True, False]
 
+    @pytest.mark.parametrize("quantity", [2, 5])
+    def test_a_renewal_says_how_many_activations_one_key_has(self, quantity: int) -> None:
+        """More or fewer."""
+        terms = replace(TERMS, activations_per_unit=2)
+        facts = [paid(line(quantity=3)), paid(line(quantity=quantity), order="2", on=9)]
+
+        assert [grant.activations for grant in derived(facts, judged(terms)).grants] == [2 * quantity]
+
     def test_the_terms_of_a_key_are_those_of_its_product(self) -> None:
         def by_order(place: tuple[str, str], item: object) -> Terms:
             return replace(TERMS, product_name=place[0])
@@ -132,6 +142,12 @@ class TestEnds:
         facts = [paid(line(ends=end), order=str(number), on=number) for number, end in enumerate(ends, start=1)]
 
         assert end(facts) == day(20)
+
+    def test_the_vendors_date_counts_before_the_mappings(self) -> None:
+        terms = replace(MONTH, end_date=day(40).date())
+
+        assert end([paid(line(ends=90))], judged(terms)) == day(90)
+        assert end([paid(line(ends=5))], judged(terms)) == day(5)
 
     def test_without_any_date_it_never_ends(self) -> None:
         assert end([paid()]) is None
@@ -271,50 +287,21 @@ class TestSubscriptions:
             "The subscription is paused.",
         ]
 
+    @pytest.mark.parametrize(
+        "later", [subscription(on=9), paid(order="2", on=9)], ids=["by another word", "by a late payment"]
+    )
+    def test_what_is_over_for_good_is_not_revived(self, later: Fact) -> None:
+        found = derived([paid(line(ends=300)), subscription(on=5, standing=Standing(final=True)), later])
+
+        assert (found.final, found.ended_at) == (True, day(5))
+
+    def test_what_has_expired_is_not_over_for_good(self) -> None:
+        assert not derived([paid(), subscription(standing=Standing(expired=True))]).final
+
     def test_an_order_without_a_subscription_has_no_standing(self) -> None:
         found = derived([paid()])
 
         assert (found.suspended, found.ended_at, found.grace_days) == ((), None, 0)
-
-
-class TestToldEndsAfterARefund:
-    """The end that the vendor told of a subscription had a part that was undone afterwards."""
-
-    BOUGHT = (paid(line(ends=30)), paid(line(ends=60), order="2", on=2))
-
-    def test_the_part_goes_with_the_purchase(self) -> None:
-        assert end([*self.BOUGHT, subscription(on=5, ends=60), refund(order="2")]) == day(30)
-
-    def test_what_the_vendor_said_after_the_refund_stands(self) -> None:
-        assert end([*self.BOUGHT, refund(order="2", on=4), subscription(on=5, ends=60)]) == day(60)
-
-    def test_an_earlier_end_stands(self) -> None:
-        assert end([*self.BOUGHT, subscription(on=5, ends=20), refund(order="2")]) == day(20)
-
-    def test_all_that_is_left_counts(self) -> None:
-        """The longest of it."""
-        bought = [*self.BOUGHT, paid(line(ends=90), order="3", on=3)]
-
-        assert end([*bought, subscription(on=5, ends=90), refund(order="3")]) == day(60)
-        assert end([*bought, subscription(on=5, ends=90), refund(order="2")]) == day(90)
-
-    def test_a_refund_of_some_units_leaves_the_end(self) -> None:
-        facts = [paid(line(quantity=2, ends=30)), subscription(on=5, ends=60), refund(line(undone=1))]
-
-        assert end(facts) == day(60)
-
-    def test_a_refund_that_is_only_recorded_leaves_the_end(self) -> None:
-        judged_by = circumstances(fulfilled=ORDERS, policy=Policy())
-
-        assert end([*self.BOUGHT, subscription(on=5, ends=60), refund(order="2")], judged_by) == day(60)
-
-    def test_of_two_causes_one_that_came_afterwards_is_enough(self) -> None:
-        facts = [*self.BOUGHT, refund(order="2", on=4), subscription(on=5, ends=60)]
-
-        assert end([*facts, told(EventKind.CANCELED, line(), order="2", on=9)]) == day(30)
-
-    def test_where_nothing_is_left_the_told_end_stands(self) -> None:
-        assert end([paid(line(ends=30)), subscription(on=5, ends=60), refund()]) == day(60)
 
 
 class TestTakenBack:
@@ -344,6 +331,12 @@ class TestTakenBack:
 
         assert (found.first.order_ref, found.last.order_ref) == ("1", "2")
         assert [bar.why for bar in found.grants[0].revoked] == ["Order 2 is refunded."]
+
+    @pytest.mark.parametrize("taken", [(3,), (2, 3), (7,)])
+    def test_as_many_units_as_were_bought_are_all(self, taken: Sequence[int]) -> None:
+        back = [refund(line(undone=units), on=9 + units) for units in taken]
+
+        assert [bool(grant.revoked) for grant in derived([paid(line(quantity=3)), *back]).grants] == [True]
 
     def test_some_units_of_several_keys_take_the_last_keys(self) -> None:
         grants = derived([paid(line(quantity=3)), refund(line(undone=2))], judged(KEYS)).grants
@@ -455,7 +448,14 @@ class TestHeld:
         """It comes by itself: nobody is alerted."""
         reason = "No paid order of subscription S is known yet; this is applied when one arrives."
 
-        assert held([subscription()]) == [(reason, "subscription S", "", False)]
+        _, [hold] = entitlement.derive([subscription()], circumstances())
+
+        assert hold == Hold(reason=reason, subject="subscription S", subscription_ref="S", alert=False)
+
+    def test_a_group_waits_for_its_first_order(self) -> None:
+        of_group = told(EventKind.SUBSCRIPTION, line("G", group="G"), order="")
+
+        assert [hold[1] for hold in held([of_group])] == ["subscription G"]
 
     def test_a_subscription_whose_order_is_known_waits_for_nothing_else(self) -> None:
         assert held([subscription(), paid()]) == []
@@ -519,21 +519,32 @@ class TestDismissed:
 
         assert entitlement.derive([fact], circumstances()) == (None, [])
 
-    def test_what_took_effect_before_stays(self) -> None:
-        fact = replace(paid(line(ends=30)), dismissed=True)
+    def test_a_payment_that_is_told_again_stays_dismissed(self) -> None:
+        assert entitlement.derive([CLOSED, paid(on=1)], circumstances()) == (None, [])
 
-        assert end([fact], circumstances(fulfilled=issued("1"))) == day(30)
+    def test_a_review_may_still_be_approved(self) -> None:
+        facts = [told(EventKind.UNDER_REVIEW, line(), dismissed=True), paid(on=1)]
+
+        assert derived(facts, circumstances()).purchases
+
+    def test_another_order_is_not_dismissed_with_it(self) -> None:
+        found = derived([CLOSED, paid(order="2", on=1)], circumstances())
+
+        assert [purchase.order_ref for purchase in found.purchases] == ["2"]
+
+    def test_what_took_effect_before_stays(self) -> None:
+        assert end([CLOSED, paid(line(ends=30), on=1)], circumstances(fulfilled=issued("1"))) == day(30)
 
     @pytest.mark.parametrize("place", [("2", LINE), ("1", "102#1")])
     def test_another_line_that_took_effect_is_another_matter(self, place: tuple[str, str]) -> None:
-        fact = replace(paid(), dismissed=True)
-
-        assert entitlement.derive([fact], circumstances(fulfilled=[place])) == (None, [])
+        assert entitlement.derive([CLOSED], circumstances(fulfilled=[place])) == (None, [])
 
     def test_money_that_went_back_went_back(self) -> None:
-        [grant] = derived([paid(), refund(dismissed=True)]).grants
+        """Also for what was dismissed."""
+        for payment in (paid(), CLOSED):
+            [grant] = derived([payment, refund(dismissed=True)]).grants
 
-        assert len(grant.revoked) == 1
+            assert len(grant.revoked) == 1
 
     def test_a_dispute_of_a_whole_order_is_open_all_the_same(self) -> None:
         facts = [paid(), told(EventKind.CHARGEBACK_OPENED, on=2, dismissed=True)]
@@ -562,6 +573,40 @@ class TestCustomers:
 
         assert derived(facts).customer == last
         assert derived([paid()]).customer == ANN
+
+
+class TestAwaitedCustomers:
+    """Who bought may be said in another message than what was bought."""
+
+    NAMED = told(EventKind.PAID, line(), customer=Customer(), customer_ref="C")
+    NOBODY = told(EventKind.SUBSCRIPTION, line("S", ref="S"), order="", customer=Customer(last_name="Nobody"), on=-1)
+
+    @pytest.mark.parametrize(
+        "others", [[], [NOBODY], [refund(on=9)]], ids=["nothing else", "a name without an address", "a refund"]
+    )
+    def test_who_is_named_by_reference_alone_is_waited_for(self, others: Sequence[Fact]) -> None:
+        """Without an alert; what was bought is issued."""
+        found, holds = entitlement.derive([self.NAMED, *others], circumstances(fulfilled=ORDERS))
+
+        assert found is not None
+        assert found.awaited_customer == "C"
+        assert [(hold.subject, hold.order_ref, hold.alert) for hold in holds] == [("customer C", "1", False)]
+        assert holds[0].reason == "Nothing was told of the customer C yet; the mail goes out when that arrives."
+
+    @pytest.mark.parametrize(
+        "described",
+        [
+            told(EventKind.CUSTOMER, order="", customer_ref="C", customer=Customer(last_name="Nobody")),
+            subscription(customer=BOB),
+            paid(order="2", on=1),
+        ],
+        ids=["described, if without an address", "by a subscription", "by another order"],
+    )
+    def test_who_is_described_is_not(self, described: Fact) -> None:
+        assert derived([self.NAMED, described]).awaited_customer == ""
+
+    def test_who_is_named_by_nothing_is_not(self) -> None:
+        assert derived([told(EventKind.PAID, line(), customer=Customer())]).awaited_customer == ""
 
 
 def test_no_facts_entitle_to_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,14 @@ def lines_of(facts: Sequence[Fact]) -> dict[str, list[tuple[str, int]]]:
     return {
         subject.line: [(fact.item.subscription_ref, fact.item.quantity) for fact in told if fact.item]
         for subject, told in sort_out("avangate", facts).items()
+    }
+
+
+def places(facts: Sequence[Fact]) -> dict[str, list[str]]:
+    """By the name of a line, under which names its facts came."""
+    names = {fact.arrival: fact.item.line for fact in facts if fact.item}
+    return {
+        subject.line: [names[fact.arrival] for fact in told] for subject, told in sort_out("avangate", facts).items()
     }
 
 
@@ -291,6 +300,113 @@ class TestSubscriptions:
         assert set(parted(first + other)) == {("S", "1", "a"), ("T", "2", "a")}
 
 
+class TestPlaces:
+    """Lines without references that change places are told apart by what was bought of each."""
+
+    @pytest.mark.parametrize(
+        ("one", "two"),
+        [
+            ({"quantity": 2}, {"quantity": 3}),
+            ({"options": ["gold"]}, {"options": ["blue"]}),
+            ({"product": "101"}, {"product": "102"}),
+        ],
+        ids=["quantities", "options", "products"],
+    )
+    @pytest.mark.parametrize("refs", [("", ""), ("S", "T")], ids=["without references", "with their first ones"])
+    def test_by_quantity_options_and_product(
+        self, one: dict[str, Any], two: dict[str, Any], refs: tuple[str, str]
+    ) -> None:
+        before = [told(EventKind.PAID, line(name, **what), told_by=1) for name, what in (("a", one), ("b", two))]
+        after = [
+            told(EventKind.PAID, line(name, ref=ref, **what), told_by=2, on=1)
+            for name, ref, what in (("a", refs[0], two), ("b", refs[1], one))
+        ]
+
+        assert places([*before, *after]) == {"a": ["a", "b"], "b": ["b", "a"]}
+
+    def test_lines_that_are_alike_keep_their_names(self) -> None:
+        before = [told(EventKind.PAID, line(name), told_by=1) for name in "ab"]
+        after = [told(EventKind.PAID, line(name), told_by=2, on=1) for name in "ba"]
+
+        assert places([*before, *after]) == {"a": ["a", "a"], "b": ["b", "b"]}
+
+    def test_a_quantity_that_is_new_to_both_leaves_the_names(self) -> None:
+        before = [told(EventKind.PAID, line(name, quantity=2), told_by=1) for name in "ab"]
+        after = [told(EventKind.PAID, line(name, quantity=5), told_by=2, on=1) for name in "ab"]
+
+        assert places([*before, *after]) == {"a": ["a", "a"], "b": ["b", "b"]}
+
+    def test_the_quantity_of_a_part_that_is_taken_back_is_no_sign(self) -> None:
+        """Two of the five of the first line, beside a second line of two."""
+        before = [told(EventKind.PAID, line(name, quantity=units), told_by=1) for name, units in (("a", 5), ("b", 2))]
+        part = refund(line("a", quantity=2, undone=2))
+
+        assert places([*before, part]) == {"a": ["a", "a"], "b": ["b"]}
+
+
+class TestGroups:
+    """What is said of a group of subscriptions is said of each of them."""
+
+    SAID = told(EventKind.SUBSCRIPTION, line("G", product="", group="G"), order="", on=5)
+
+    def test_each_of_its_subscriptions_is_told(self) -> None:
+        first = line("a", ref="S", group="G"), line("b", ref="T", group="G"), line("c", ref="U", group="H")
+
+        found = sort_out("avangate", [*message(*first, number=1), self.SAID])
+
+        assert {subject.subscription_ref: told[1:] for subject, told in found.items()} == {
+            "S": [self.SAID],
+            "T": [self.SAID],
+            "U": [],
+        }
+
+    def test_a_group_without_an_order_is_known_by_its_name(self) -> None:
+        found = sort_out("avangate", [*message(line(ref="S"), number=1), self.SAID])
+
+        assert [(subject.subscription_ref, subject.group_ref) for subject in found] == [("S", ""), ("", "G")]
+        assert found[Subject(vendor="avangate", subscription_ref="", group_ref="G")] == [self.SAID]
+
+
+class TestCustomers:
+    def test_what_is_said_of_a_customer_is_said_of_what_names_the_customer(self) -> None:
+        """By the customer's reference, or by an order."""
+        by_reference = told(EventKind.CUSTOMER, order="", customer_ref="C", on=7)
+        by_order = told(EventKind.CUSTOMER, order="2", on=8)
+        facts = [
+            told(EventKind.PAID, line(), customer_ref="C"),
+            refund(line()),
+            paid(line(ref="S"), order="2"),
+            paid(line(ref="S"), order="3", on=1),
+            subscription(ref="S"),
+            paid(order="4"),
+        ]
+
+        found = sort_out("avangate", [*facts, by_reference, by_order])
+
+        assert {
+            subject.order_ref: [fact for fact in told if fact.event.kind is EventKind.CUSTOMER]
+            for subject, told in found.items()
+        } == {"1": [by_reference], "2": [by_order], "4": []}
+
+
+class TestWhatDoesNotSayWhatItIsOf:
+    """A shop may tell of a refund without the product."""
+
+    def test_the_line_is_of_what_was_bought(self) -> None:
+        told_of_it = [paid(ONE), refund(line(product="")), told(EventKind.CHARGEBACK_OPENED, on=20)]
+
+        [facts] = sort_out("avangate", told_of_it).values()
+
+        assert [fact.item.product_id for fact in facts if fact.item] == ["101", "", "101"]
+
+    def test_where_nothing_says_so_it_is_of_nothing(self) -> None:
+        told_of_it = [refund(line(product="")), told(EventKind.CHARGEBACK_OPENED, on=20)]
+
+        [facts] = sort_out("avangate", told_of_it).values()
+
+        assert [fact.item.product_id for fact in facts if fact.item] == ["", ""]
+
+
 def test_a_refund_of_a_line_goes_with_it() -> None:
     assert parted([paid(ONE), refund(ONE), paid(TWO, order="2")]) == {
         ("", "1", "101#1"): ["paid 1011@1", "refunded 1011@10"],
@@ -302,3 +418,18 @@ def test_facts_are_sorted_by_their_arrival_whatever_the_order_they_are_given_in(
     facts = message(line("a", ref="S"), number=1) + message(line("b", ref="S"), number=2, on=1)
 
     assert parted(facts[::-1]) == parted(facts) == {("S", "1", "a"): ["paid 1011@1", "paid 1011@2"]}
+
+
+def test_what_is_told_of_a_whole_order_takes_back_the_whole() -> None:
+    """Also after a part of it."""
+    told_of_it = [paid(line(quantity=5)), refund(line(quantity=5, undone=2)), told(EventKind.REFUNDED, on=20)]
+
+    [facts] = sort_out("avangate", told_of_it).values()
+
+    assert [fact.item.undone_quantity for fact in facts if fact.item] == [None, 2, None]
+
+
+def test_an_order_that_is_unclear_is_about_nothing() -> None:
+    unclear = paid(order="2")
+
+    assert sort_out("avangate", [replace(unclear, event=replace(unclear.event, unclear="Look it up."))]) == {}

@@ -1,5 +1,6 @@
 """The names of an order: which mean the same one, and under which it is known."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,12 @@ def test_an_order_is_known_by_the_name_it_was_paid_under() -> None:
     assert names_of(renamed[0].event) == {"ch_1", "in_1"}
 
 
+def test_its_other_names_are_sorted() -> None:
+    [renamed] = under_one_name([paid(order="x")], [{"d", "b", "x", "e", "a", "c"}])
+
+    assert renamed.event.also_known_as == ("a", "b", "c", "d", "e")
+
+
 def test_of_two_names_that_were_paid_the_first_that_came_stays() -> None:
     first, second = paid(order="z"), paid(order="a", on=-5)
 
@@ -61,18 +68,31 @@ def test_an_event_about_no_order_has_no_names() -> None:
     assert names_of(told(EventKind.CUSTOMER, order="").event) == set()
 
 
-def test_lines_are_known_again_under_the_orders_other_name() -> None:
+@pytest.mark.parametrize(("first", "second", "quantity"), [("1", "2", 1), ("x", "y", 1), ("x", "y", 2)])
+def test_lines_are_known_again_under_the_orders_other_name(first: str, second: str, quantity: int) -> None:
     """By what they are of, for the vendor may name them otherwise there, too."""
     facts = [
         paid(line("1", product="101"), order="a"),
         paid(line("2", product="202"), order="a"),
-        paid(line("1", product="202"), order="b"),
-        paid(line("2", product="101"), order="b"),
+        paid(line(first, product="202", quantity=quantity), order="b"),
+        paid(line(second, product="101", quantity=quantity), order="b"),
     ]
 
     subjects = sort_out("shop", under_one_name(facts, [{"a", "b"}]))
 
     assert [(subject.line, [fact.place for fact in told_of]) for subject, told_of in subjects.items()] == [
-        ("1", [("a", "1"), ("b", "2")]),
-        ("2", [("a", "2"), ("b", "1")]),
+        ("1", [("a", "1"), ("b", second)]),
+        ("2", [("a", "2"), ("b", first)]),
+    ]
+
+
+def test_of_one_product_they_are_known_again_by_their_quantities() -> None:
+    before = [paid(line(name, quantity=quantity), order="a") for name, quantity in (("1", 1), ("2", 2))]
+    after = [paid(line(name, quantity=quantity), order="b") for name, quantity in (("x", 2), ("y", 1))]
+
+    subjects = sort_out("shop", under_one_name([*before, *after], [{"a", "b"}]))
+
+    assert [(subject.line, [fact.place for fact in told_of]) for subject, told_of in subjects.items()] == [
+        ("1", [("a", "1"), ("b", "y")]),
+        ("2", [("a", "2"), ("b", "x")]),
     ]

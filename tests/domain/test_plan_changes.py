@@ -1,13 +1,14 @@
 """What a subscription is of, where the vendor changes that without an order."""
 
 from dataclasses import replace
+from typing import Any
 
-from qlmhook.domain import plan_changes
+from qlmhook.domain import entitlement, plan_changes
 from qlmhook.domain.events import Item, Standing
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
 from qlmhook.domain.terms import Terms
-from tests.support.made import KEYS, TERMS, circumstances, derived, held, line, paid, subscription
+from tests.support.made import KEYS, TERMS, circumstances, derived, line, paid, subscription
 
 OTHER = replace(TERMS, product_id=2, source="other")
 FIRST = paid(line(quantity=3, ref="S", ends=30))
@@ -33,6 +34,25 @@ def test_fewer_units_are_left_by_a_word() -> None:
     assert quantities(FIRST, change(quantity=1)) == [1]
 
 
+def test_as_many_units_as_before_are_the_same_purchase() -> None:
+    [purchase] = derived([FIRST, change(quantity=3)], JUDGED).every
+
+    assert (purchase.quantity, purchase.undone) == (3, ())
+
+
+def test_what_was_paid_in_the_same_second_was_known() -> None:
+    assert quantities(FIRST, change(quantity=7, on=0)) == [7]
+    assert quantities(FIRST, change(quantity=7, on=0, product="202")) == [7]
+
+
+def test_a_word_from_before_the_sale_changes_nothing() -> None:
+    assert quantities(FIRST, change(quantity=7, on=-1)) == [3]
+
+
+def test_a_word_on_how_it_stands_is_none_on_what_it_is_of() -> None:
+    assert quantities(FIRST, change(quantity=7), subscription(on=6, standing=Standing(stopped=True))) == [7]
+
+
 def test_the_last_word_counts() -> None:
     assert quantities(FIRST, change(quantity=7, on=6), change(quantity=5)) == [7]
 
@@ -41,13 +61,35 @@ def test_a_purchase_that_was_paid_later_says_its_own() -> None:
     renewal = paid(line(quantity=2, ref="S", ends=60), order="2", on=30)
 
     assert quantities(FIRST, change(quantity=7), renewal) == [7, 2]
+    assert quantities(FIRST, change(quantity=7, product="202"), renewal) == [7, 2]
 
 
 def test_another_product_has_its_own_terms() -> None:
-    entitlement = derived([FIRST, change(product="202")], JUDGED)
+    found = derived([FIRST, change(product="202")], JUDGED)
 
-    assert [grant.terms for grant in entitlement.grants] == [OTHER]
-    assert entitlement.first.item.product_id == "202"
+    assert [grant.terms for grant in found.grants] == [OTHER]
+    assert found.first.item.product_id == "202"
+    assert found.sold_by_plan == (("S", "plan 202"), OTHER)
+
+
+def test_the_same_product_is_not_sold_again() -> None:
+    assert derived([FIRST, change(quantity=5)], JUDGED).sold_by_plan is None
+
+
+def test_all_that_says_what_the_product_is_is_the_new_ones() -> None:
+    product: dict[str, Any] = {
+        "product_id": "202",
+        "product_name": "Other",
+        "general_ids": ("family",),
+        "options": ("gold",),
+    }
+    word = change(product="202")
+    assert word.item is not None
+    item = replace(word.item, **product)
+
+    [purchase] = derived([FIRST, replace(word, item=item, event=replace(word.event, items=(item,)))], JUDGED).every
+
+    assert {name: getattr(purchase.item, name) for name in product} == product
 
 
 def test_a_renewal_of_the_new_product_is_no_upgrade() -> None:
@@ -55,9 +97,7 @@ def test_a_renewal_of_the_new_product_is_no_upgrade() -> None:
     again = replace(OTHER, source="today")
     judged = circumstances({"101": TERMS, "202": again}, fulfilled=[("1", "101#1")])
 
-    entitlement = derived([FIRST, change(product="202"), renewal], judged)
-
-    assert entitlement.last.terms == again
+    assert derived([FIRST, change(product="202"), renewal], judged).last.terms == again
 
 
 def test_a_product_without_a_mapping_is_held_and_changes_nothing() -> None:
@@ -66,7 +106,9 @@ def test_a_product_without_a_mapping_is_held_and_changes_nothing() -> None:
 
     judged = circumstances(terms, fulfilled=[("1", "101#1")])
 
-    assert held([FIRST, change(product="202")], judged) == [("no mapping", "product 202", "", True)]
+    _, [hold] = entitlement.derive([FIRST, change(product="202")], judged)
+
+    assert hold == Hold(reason="no mapping", subject="product 202", subscription_ref="S")
 
 
 def test_a_product_that_gets_no_license_changes_nothing() -> None:
@@ -89,4 +131,10 @@ def test_a_word_without_a_product_is_about_the_quantity_alone() -> None:
 
 
 def test_terms_of_a_plan_have_a_place_of_their_own() -> None:
-    assert plan_changes.place_of(change(product="202")) == ("S", "plan 202")
+    """By the subscription, or by the group that was spoken of; a long name is cut to what the database keeps."""
+    word = change(product="p" * 100)
+    assert word.item is not None
+    of_group = replace(word, item=replace(word.item, subscription_ref="", group_ref="G"))
+
+    assert plan_changes.place_of(word) == ("S", f"plan {'p' * 75}")
+    assert plan_changes.place_of(of_group)[0] == "G"

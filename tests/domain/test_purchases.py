@@ -14,7 +14,7 @@ from qlmhook.domain.purchases import MAX_KEYS, MAX_QUANTITY, Circumstances, Purc
 from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.domain.undoings import Undoing, take_all
-from tests.support.made import KEYS, LINE, MONTH, TERMS, circumstances, day, issued, line, paid, refund, told
+from tests.support.made import KEYS, LINE, MONTH, STRICT, TERMS, circumstances, day, issued, line, paid, refund, told
 
 PLACE = ("1", LINE)
 
@@ -333,10 +333,13 @@ class TestUndone:
     def test_it_says_why(self, kind: EventKind, why: str) -> None:
         assert Undoing(cause=told(kind), units=None, learned_at=day(9)).why == why
 
-    @pytest.mark.parametrize("policy", [Policy(), Policy(revoke_on_refund=True)])
-    def test_what_was_undone_before_it_took_effect_never_does(self, policy: Policy) -> None:
+    @pytest.mark.parametrize("policy", [Policy(), STRICT])
+    @pytest.mark.parametrize(
+        "kind", [EventKind.REFUNDED, EventKind.REVERSED, EventKind.CANCELED, EventKind.CHARGEBACK_LOST]
+    )
+    def test_what_was_undone_before_it_took_effect_never_does(self, kind: EventKind, policy: Policy) -> None:
         """Whatever the setting, which is about what is issued."""
-        assert bought([paid(), refund()], circumstances(policy=policy)) == []
+        assert bought([paid(), told(kind, line(), on=9)], circumstances(policy=policy)) == []
 
     def test_an_order_that_was_undone_leaves_the_others(self) -> None:
         facts = [paid(order="1"), paid(order="2", on=1), refund(order="1")]
@@ -348,6 +351,14 @@ class TestUndone:
         assert the([paid(line(quantity=3)), refund(line(undone=2))], circumstances()).quantity == 1
         assert bought([paid(line(quantity=2)), refund(line(undone=2))], circumstances()) == []
         assert the([paid(line(quantity=3)), paid(line(), on=1), refund(line(undone=2))], circumstances()).quantity == 1
+
+    def test_a_part_that_is_only_recorded_takes_none(self) -> None:
+        assert the([paid(line(quantity=3)), refund(line(undone=2))], circumstances(policy=Policy())).quantity == 3
+
+    def test_refunds_that_have_names_are_each_one(self) -> None:
+        parts = [told(EventKind.REFUNDED, line(undone=2), on=on, case=case) for on, case in ((8, "a"), (9, "b"))]
+
+        assert the([paid(line(quantity=5)), *parts]).quantity == 1
 
     def test_what_took_effect_remembers_what_undid_it_where_that_is_binding(self) -> None:
         facts = [paid(), refund()]

@@ -48,9 +48,10 @@ class TestAge:
         assert by_age([second, first]) == [first, second]
 
     def test_a_fact_is_applied_unless_it_was_dismissed(self) -> None:
-        event = paid().event
+        """One about no line has no place."""
+        fact = Fact(event=paid().event, item=None, arrival=1, told_by=1, learned_at=day(0))
 
-        assert Fact(event=event, item=None, arrival=1, told_by=1, learned_at=day(0)).dismissed is False
+        assert (fact.dismissed, fact.place) == (False, ("", ""))
 
 
 class TestDisputes:
@@ -61,10 +62,26 @@ class TestDisputes:
 
         assert found == [("1", False, False), ("2", True, False)]
 
-    def test_a_dispute_may_be_lost(self) -> None:
-        [dispute] = restrictions.disputes([told(OPENED, on=1), told(LOST, on=2)])
+    @pytest.mark.parametrize("before", [OPENED, WON, LOST])
+    @pytest.mark.parametrize(
+        ("word", "stands"), [(OPENED, (True, False)), (WON, (False, False)), (LOST, (False, True))]
+    )
+    def test_a_dispute_is_open_or_lost_or_neither(
+        self, before: EventKind, word: EventKind, stands: tuple[bool, bool]
+    ) -> None:
+        """Whatever was said of it before: banks decide twice."""
+        [dispute] = restrictions.disputes([told(before, on=1), told(word, on=2)])
 
-        assert (dispute.is_open, dispute.is_lost, dispute.learned_at) == (False, True, day(2))
+        assert (dispute.is_open, dispute.is_lost) == stands
+
+    def test_two_disputes_of_one_order_have_names(self) -> None:
+        """What is said of one is not said of the other."""
+        facts = [told(OPENED, on=1, case="a"), told(OPENED, on=2, case="b"), told(WON, on=3, case="a")]
+
+        assert [(one.told.event.case_ref, one.is_open) for one in restrictions.disputes(facts)] == [
+            ("a", False),
+            ("b", True),
+        ]
 
     def test_a_repeat_is_no_news(self) -> None:
         """It was learned when it was told first, in whatever order the two arrived."""
@@ -80,6 +97,24 @@ class TestDisputes:
         facts = [told(OPENED, on=1), told(WON, on=2), told(OPENED, on=3)]
 
         assert [one.learned_at for one in restrictions.disputes(facts)] == [day(3)]
+
+    @pytest.mark.parametrize(
+        ("later", "old"),
+        [
+            (told(WON, on=5), True),
+            (told(WON, on=2), False),
+            (told(WON, on=5, case="b"), False),
+            (told(EventKind.REFUNDED, on=5), False),
+        ],
+        ids=["later", "at once", "of another dispute", "no dispute"],
+    )
+    def test_a_word_is_old_when_a_later_one_of_its_dispute_is_known(self, later: Fact, old: bool) -> None:
+        opened = told(OPENED, on=2)
+
+        assert restrictions.is_old_word(opened.event, [opened, later]) is old
+
+    def test_no_other_event_is_an_old_word(self) -> None:
+        assert not restrictions.is_old_word(told(EventKind.REFUNDED, on=2).event, [told(WON, on=5)])
 
     def test_an_open_one_bars_the_license_and_says_why(self) -> None:
         facts = [told(OPENED, on=1), told(OPENED, order="2", on=1), told(WON, order="2", on=2)]
@@ -111,6 +146,15 @@ class TestRepeats:
         event = told(OPENED, on=2)
 
         assert not restrictions.is_repeat(event.event, [told(WON, on=1), event, told(OPENED, on=3)])
+
+    def test_what_is_told_of_another_dispute_is_none(self) -> None:
+        assert not restrictions.is_repeat(told(OPENED, on=2, case="b").event, [told(OPENED, on=1, case="a")])
+
+    def test_another_refund_by_its_name_is_none(self) -> None:
+        facts = [told(EventKind.REFUNDED, line(undone=1), on=1, case="a")]
+
+        assert restrictions.is_repeat(told(EventKind.REFUNDED, line(undone=1), on=2, case="a").event, facts)
+        assert not restrictions.is_repeat(told(EventKind.REFUNDED, line(undone=1), on=2, case="b").event, facts)
 
     def test_other_events_of_the_same_time_count(self) -> None:
         """A dispute is opened and won in one second, and won again later."""
@@ -187,6 +231,11 @@ class TestNamings:
 
         assert restrictions.namings(facts) == [ANN, BOB]
 
+    def test_what_is_said_of_the_customer_alone_counts_too(self) -> None:
+        facts = [told(EventKind.CUSTOMER, order="", on=5, customer=BOB), paid(on=1)]
+
+        assert restrictions.namings(facts) == [ANN, BOB]
+
     def test_an_order_names_its_customer_when_it_is_paid(self) -> None:
         """Not when that is told, which may be a re-sent message."""
         assert restrictions.namings([subscription(on=5, customer=BOB), paid(on=9, paid=1)]) == [ANN, BOB]
@@ -223,6 +272,13 @@ class TestSubscriptions:
         assert restrictions.newest(facts, EventKind.SUBSCRIPTION) is facts[1]
         assert restrictions.newest(facts, EventKind.REFUNDED) is None
 
+    def test_what_ends_it_for_good_counts_before_what_is_said_later(self) -> None:
+        over = [subscription(on=on, standing=Standing(final=True)) for on in (2, 3)]
+
+        assert restrictions.subscription([*over, subscription(on=4)]) is over[1]
+        assert restrictions.subscription([paid(), subscription(on=4)]).event.at == day(4)  # type: ignore[union-attr]
+        assert restrictions.subscription([paid()]) is None
+
     @pytest.mark.parametrize(
         ("fact", "end"),
         [
@@ -257,7 +313,9 @@ class TestSubscriptions:
         assert (restrictions.ended_at(None), restrictions.grace_days(None)) == (None, 0)
 
     def test_it_ended_when_the_vendor_said_so_whatever_its_date(self) -> None:
-        assert restrictions.ended_at(subscription(on=5, ends=30, standing=Standing(expired=True))) == day(5)
+        """Or that it is over for good."""
+        for said in (Standing(expired=True), Standing(final=True)):
+            assert restrictions.ended_at(subscription(on=5, ends=30, standing=said)) == day(5)
 
     def test_the_use_goes_on_for_the_days_of_grace(self) -> None:
         assert restrictions.grace_days(subscription(standing=Standing(grace_days=3))) == 3

@@ -1,4 +1,4 @@
-"""What was taken back before it took effect, was dismissed, or changed its place: the corners that meet."""
+"""An order that was taken back takes its part of the end that the shop told of the subscription with it."""
 
 from datetime import datetime
 
@@ -8,7 +8,8 @@ from qlmhook.domain import entitlement
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
-from qlmhook.domain.order_lines import sort_out
+from qlmhook.domain.purchases import Circumstances
+from qlmhook.domain.rules import Policy
 from qlmhook.domain.terms import Terms
 from tests.support.made import TERMS, circumstances, day, derived, issued, line, paid, refund, subscription, told
 
@@ -23,8 +24,50 @@ def end(*facts: Fact) -> datetime | None:
     return derived(facts, circumstances(fulfilled=issued("1"))).grants[0].expires_at
 
 
-class TestTheEndThatTheShopTold:
-    """An order that was taken back takes its part of that end with it, whether it took effect or not."""
+class TestWhatTookEffect:
+    BOUGHT = (paid(line(ends=30)), paid(line(ends=60), order="2", on=2))
+
+    @staticmethod
+    def end(*facts: Fact, judged_by: Circumstances | None = None) -> datetime | None:
+        return derived(facts, judged_by).grants[0].expires_at
+
+    def test_the_part_goes_with_the_purchase(self) -> None:
+        assert self.end(*self.BOUGHT, subscription(on=5, ends=60), refund(order="2")) == day(30)
+
+    def test_what_the_shop_said_after_the_refund_stands(self) -> None:
+        assert self.end(*self.BOUGHT, refund(order="2", on=4), subscription(on=5, ends=60)) == day(60)
+
+    def test_an_earlier_end_stands(self) -> None:
+        assert self.end(*self.BOUGHT, subscription(on=5, ends=20), refund(order="2")) == day(20)
+
+    def test_all_that_is_left_counts(self) -> None:
+        """The longest of it."""
+        bought = [*self.BOUGHT, paid(line(ends=90), order="3", on=3), subscription(on=5, ends=90)]
+
+        assert self.end(*bought, refund(order="3")) == day(60)
+        assert self.end(*bought, refund(order="2")) == day(90)
+
+    def test_a_refund_of_some_units_leaves_the_end(self) -> None:
+        facts = [paid(line(quantity=2, ends=30)), subscription(on=5, ends=60), refund(line(undone=1))]
+
+        assert self.end(*facts) == day(60)
+
+    def test_a_refund_that_is_only_recorded_leaves_the_end(self) -> None:
+        recorded = circumstances(fulfilled=issued("1", "2"), policy=Policy())
+
+        assert self.end(*self.BOUGHT, subscription(on=5, ends=60), refund(order="2"), judged_by=recorded) == day(60)
+
+    def test_of_two_causes_one_that_came_afterwards_is_enough(self) -> None:
+        facts = [*self.BOUGHT, refund(order="2", on=4), subscription(on=5, ends=60)]
+
+        assert self.end(*facts, told(EventKind.CANCELED, line(), order="2", on=9)) == day(30)
+
+    def test_where_nothing_is_left_the_told_end_stands(self) -> None:
+        assert self.end(paid(line(ends=30)), subscription(on=5, ends=60), refund()) == day(60)
+
+
+class TestWhatNeverTookEffect:
+    """It was in the end that the shop told all the same."""
 
     @pytest.mark.parametrize("kind", [EventKind.REFUNDED, EventKind.REVERSED, EventKind.CANCELED])
     def test_an_order_that_is_known_to_be_paid(self, kind: EventKind) -> None:
@@ -83,76 +126,3 @@ class TestTheEndThatTheShopTold:
 
     def test_what_was_taken_back_before_the_shop_spoke_takes_nothing(self) -> None:
         assert end(FIRST, refund(order="2", on=4), TOLD) == day(90)
-
-
-class TestDismissed:
-    def test_a_payment_that_is_told_again_stays_dismissed(self) -> None:
-        facts = [told(EventKind.PAID, line(), dismissed=True), paid(on=1)]
-
-        assert entitlement.derive(facts, circumstances()) == (None, [])
-
-    def test_what_took_effect_stays(self) -> None:
-        facts = [told(EventKind.PAID, line(), dismissed=True), paid(on=1)]
-
-        assert derived(facts).purchases
-
-    def test_a_review_that_is_dismissed_may_still_be_approved(self) -> None:
-        facts = [told(EventKind.UNDER_REVIEW, line(), dismissed=True), paid(on=1)]
-
-        assert derived(facts, circumstances()).purchases
-
-    def test_another_order_is_not_dismissed_with_it(self) -> None:
-        facts = [told(EventKind.PAID, line(), dismissed=True), paid(order="2", on=1)]
-
-        assert [purchase.order_ref for purchase in derived(facts, circumstances()).purchases] == ["2"]
-
-    def test_a_refund_of_what_was_dismissed_is_still_a_refund(self) -> None:
-        facts = [told(EventKind.PAID, line(), dismissed=True), refund(dismissed=True)]
-
-        assert derived(facts, circumstances(fulfilled=issued("1"))).grants[0].revoked != ()
-
-
-class TestPlaces:
-    """Lines without references that change places are told apart by what was bought of each."""
-
-    @pytest.mark.parametrize(
-        ("one", "two"),
-        [
-            ({"quantity": 2}, {"quantity": 3}),
-            ({"options": ["gold"]}, {"options": ["blue"]}),
-            ({"product": "101"}, {"product": "102"}),
-        ],
-        ids=["quantities", "options", "products"],
-    )
-    def test_by_quantity_options_and_product(self, one: dict[str, object], two: dict[str, object]) -> None:
-        before = [told(EventKind.PAID, line(name, **what), told_by=1) for name, what in (("a", one), ("b", two))]  # type: ignore[arg-type]
-        after = [told(EventKind.PAID, line(name, **what), told_by=2, on=1) for name, what in (("a", two), ("b", one))]  # type: ignore[arg-type]
-
-        assert places([*before, *after]) == {"a": ["a", "b"], "b": ["b", "a"]}
-
-    def test_lines_that_are_alike_keep_their_names(self) -> None:
-        before = [told(EventKind.PAID, line(name), told_by=1) for name in "ab"]
-        after = [told(EventKind.PAID, line(name), told_by=2, on=1) for name in "ba"]
-
-        assert places([*before, *after]) == {"a": ["a", "a"], "b": ["b", "b"]}
-
-    def test_a_quantity_that_is_new_to_both_leaves_the_names(self) -> None:
-        before = [told(EventKind.PAID, line(name, quantity=2), told_by=1) for name in "ab"]
-        after = [told(EventKind.PAID, line(name, quantity=5), told_by=2, on=1) for name in "ab"]
-
-        assert places([*before, *after]) == {"a": ["a", "a"], "b": ["b", "b"]}
-
-    def test_the_quantity_of_a_part_that_is_taken_back_is_no_sign(self) -> None:
-        """Two of the five of the first line, beside a second line of two."""
-        before = [told(EventKind.PAID, line(name, quantity=units), told_by=1) for name, units in (("a", 5), ("b", 2))]
-        part = refund(line("a", quantity=2, undone=2))
-
-        assert places([*before, part]) == {"a": ["a", "a"], "b": ["b"]}
-
-
-def places(facts: list[Fact]) -> dict[str, list[str]]:
-    """By the name of a line, under which names its facts came."""
-    names = {fact.arrival: fact.item.line for fact in facts if fact.item}
-    return {
-        subject.line: [names[fact.arrival] for fact in told] for subject, told in sort_out("avangate", facts).items()
-    }

@@ -106,6 +106,7 @@ def test_a_license_ends_at_the_earlier_of_date_and_duration(terms: Terms, end: d
         (replace(TERMS, maintenance=True), end_of(365)),
         (replace(TERMS, maintenance=True, maintenance_days=30), end_of(30)),
         (replace(TERMS, maintenance=True, maintenance_date=day(7).date()), end_of(7)),
+        (replace(TERMS, maintenance=True, maintenance_days=5, maintenance_date=day(7).date()), end_of(7)),
         (replace(TERMS, maintenance_date=day(7).date()), None),
     ],
 )
@@ -121,11 +122,25 @@ def test_a_day_ends_where_the_shop_is() -> None:
     assert {end.utcoffset() for end in ends} == {timedelta(0)}
 
 
-def test_days_are_counted_where_the_shop_is() -> None:
-    """Half past eleven in the evening in UTC is the next day in Berlin."""
-    start = datetime(2026, 1, 1, 23, 30, tzinfo=UTC)
-
-    assert days_after(start, 1, BERLIN) == datetime(2026, 1, 3, 22, 59, 59, tzinfo=UTC)
+@pytest.mark.parametrize(
+    ("start", "days", "end"),
+    [
+        pytest.param(
+            datetime(2026, 1, 1, 23, 30, tzinfo=UTC),
+            1,
+            datetime(2026, 1, 3, 22, 59, 59, tzinfo=UTC),
+            id="half past eleven in the evening in UTC is the next day in Berlin",
+        ),
+        pytest.param(
+            datetime(2026, 3, 20, 12, tzinfo=UTC),
+            30,
+            datetime(2026, 4, 19, 21, 59, 59, tzinfo=UTC),
+            id="days are calendar days, although summer time begins between",
+        ),
+    ],
+)
+def test_days_are_counted_where_the_shop_is(start: datetime, days: int, end: datetime) -> None:
+    assert days_after(start, days, BERLIN) == end
 
 
 def test_the_year_9999_and_what_comes_after_it_is_never() -> None:

@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 
 from qlmhook.errors import Inapplicable, NotFound
-from qlmhook.licensing import licenses
-from qlmhook.reports import listings
-from qlmhook.reports.listings import Row
 from tests.conftest import MAPPING, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.support.life import REVOKING, Message, decide, decisions, post_hourly
+from tests.support.life import (
+    FIRST,
+    FIRST_END,
+    RENEWAL,
+    RENEWED_END,
+    REVOKING,
+    Message,
+    decide,
+    decisions,
+    history_of,
+    post_hourly,
+)
 from tests.support.looking import licenses as licenses_of
 from tests.support.server import command
 
@@ -27,15 +35,6 @@ pytestmark = pytest.mark.sqlite
 Run = Callable[..., tuple[int, str, str]]
 
 
-FIRST = Order()
-FIRST_END = "2026-12-31T22:00:00Z"
-RENEWAL = Order(
-    refno="900000002",
-    sale_date="2026-12-01 10:00:00",
-    ipn_date="20261201100500",
-    lines=[Line(expires="2028-01-01 00:00:00")],
-)
-RENEWED_END = "2027-12-31T22:00:00Z"
 REFUND = Order(status="REFUND", ipn_date="20260102100500")
 
 SUMMER = date(2027, 6, 30)
@@ -57,12 +56,6 @@ def chargeback(resolution: str, day: int = 2) -> Order:
 
 def found(shop: Shop) -> list[tuple[str, str | None]]:
     return [(row["status"], row["expires_at"]) for row in licenses_of(shop)]
-
-
-def history(shop: Shop) -> list[Row]:
-    """Every change to the first license."""
-    with shop.service.database.reading():
-        return listings.license_history(licenses.find(licenses_of(shop)[0]["key"]))
 
 
 class TestEffect:
@@ -252,7 +245,7 @@ class TestTrail:
     def test_who_when_what_and_why(self, shop: Shop, action: str, change: str, after: dict[str, Any]) -> None:
         decide(shop, action, until=SUMMER if action == "extend" else None)
 
-        entry = history(shop)[-1]
+        entry = history_of(shop, licenses_of(shop)[0]["key"])[-1]
         assert (entry["actor"], entry["at"], entry["why"]) == ("operator bob", "2026-01-01T14:00:00Z", "asked for")
         assert (entry["change"], entry["after"]) == (change, after)
 
@@ -261,7 +254,7 @@ class TestTrail:
 
         decide(shop, "reinstate")
 
-        entry = history(shop)[-1]
+        entry = history_of(shop, licenses_of(shop)[0]["key"])[-1]
         assert (entry["change"], entry["actor"]) == ("reinstated", "operator bob")
         assert entry["before"] == {
             "revoked_at": "2026-01-01T14:00:00+00:00",
@@ -271,11 +264,11 @@ class TestTrail:
 
     def test_a_later_message_that_changes_nothing_leaves_no_trace(self, shop: Shop) -> None:
         decide(shop, "extend", until=SUMMER)
-        before = history(shop)
+        before = history_of(shop, licenses_of(shop)[0]["key"])
 
         post_hourly(shop, FIRST.changed(ipn_date="20260103000000"))
 
-        assert history(shop) == before
+        assert history_of(shop, licenses_of(shop)[0]["key"]) == before
 
 
 class TestRefusals:

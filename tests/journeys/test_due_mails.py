@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from qlmhook.inbox import notification_store
 from qlmhook.licensing import licenses
 from qlmhook.web import metrics
 from tests.conftest import KEY, MAPPING, MailServer, OpenShop, Shop
 from tests.plugins.avangate.idn_peer import IdnPeer, answers
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.support.life import FIRST, RENEWAL, decide, pick, post, renewed
+from tests.support.life import FIRST, RENEWAL, decide, dismiss, pick, post, renewed
 from tests.support.life import refund_of as refund
 from tests.support.looking import alerts, mails, states, text_of, waiting
 
@@ -243,7 +242,7 @@ class TestWaiting:
         order = FIRST.changed(lines=[Line(), Line(pid="102", ref="B", quantity="10001")])
         post(shop, order)
         shop.map("102", f"{BETA}&is_sendresponse=true")
-        dismissed(shop)
+        dismiss(shop, 1)
 
         work(shop)
 
@@ -254,11 +253,6 @@ class TestWaiting:
 def decide_on_first(shop: Shop, action: str) -> None:
     post(shop, FIRST)
     decide(shop, action)
-
-
-def dismissed(shop: Shop) -> None:
-    with shop.service.database.transaction():
-        notification_store.dismiss(notification_store.get(1), "settled by hand", shop.clock())
 
 
 class TestAddresses:

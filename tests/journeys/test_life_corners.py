@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from qlmhook.errors import Inapplicable
-from qlmhook.inbox import notification_store
 from qlmhook.storage import models
 from tests.conftest import KEY, MAPPING, PASSWORD, QUERY, USER, Configure, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line
@@ -24,6 +23,7 @@ from tests.support.life import (
     chargeback,
     decide,
     decisions,
+    dismiss,
     pick,
     post_hourly,
     refund_of,
@@ -64,9 +64,6 @@ class TestDecisions:
     @pytest.mark.parametrize(
         ("overruled", "news", "status"),
         [
-            pytest.param(
-                [RENEWAL, chargeback("OPEN")], [chargeback("OPEN", 3, RENEWAL)], "suspended", id="of another order"
-            ),
             pytest.param(
                 [chargeback("OPEN")],
                 [Subscription(updated="2026-12-05 00:00:00", disabled="1")],
@@ -155,21 +152,8 @@ class TestDecisions:
         assert len(alerts(shop)) == 1
 
 
-def dismiss(shop: Shop, notification_id: int) -> None:
-    with shop.service.database.transaction():
-        notification_store.dismiss(notification_store.get(notification_id), "a person has looked", shop.clock())
-
-
 class TestHolds:
     """What is held, and what is not held with it."""
-
-    def test_a_renewal_under_review_is_held_and_alerted(self, shop: Shop) -> None:
-        """The license keeps its end until then."""
-        post_hourly(shop, FIRST, RENEWAL.changed(extra=[("FRAUD_STATUS", "UNDER REVIEW")]))
-
-        assert states(shop) == ["done", "held"]
-        assert len(alerts(shop)) == 1
-        assert pick(shop, "expires_at") == [(FIRST_END,)]
 
     def test_an_order_that_waits_for_its_date_is_freed_by_the_subscription(self, shop: Shop) -> None:
         """Which need not name the order."""
@@ -214,24 +198,6 @@ class TestHolds:
 class TestEnds:
     """When a license ends."""
 
-    def test_a_renewal_by_wire_that_is_paid_after_the_end_makes_it_active(self, shop: Shop) -> None:
-        """It was placed before the shop called the subscription expired."""
-        post_hourly(shop, FIRST.changed(lines=[Line(expires="2026-01-10 00:00:00")]))
-        at(shop, "2026-01-10 12:00:00")
-        post_hourly(shop, Subscription(status="EXPIRED", updated="2026-01-10 00:10:00", expires="2026-01-10 00:00:00"))
-        before = the_license(shop)["status"]
-        at(shop, "2026-01-12 12:00:00")
-
-        post_hourly(
-            shop,
-            RENEWAL.changed(
-                status="PAYMENT_RECEIVED", sale_date="2026-01-05 00:00:00", ipn_date="20260112120000", lines=[renewed()]
-            ),
-        )
-
-        assert before == "expired"
-        assert pick(shop, "status", "expires_at") == [("active", RENEWED_END)]
-
     def test_the_days_of_grace_are_counted_from_the_orders_end_if_the_shop_does_not_tell_another(
         self, shop: Shop
     ) -> None:
@@ -246,12 +212,6 @@ class TestEnds:
         post_hourly(shop, FIRST.changed(lines=[Line(expires="2026-01-10 00:00:00")]), past_due)
 
         assert status_at(shop, "2026-01-16 21:59:59", "2026-01-16 22:00:00") == ["active", "expired"]
-
-    def test_a_renewal_without_a_date_keeps_the_end(self, shop: Shop) -> None:
-        """The date comes with a later message; the license does not become one without an end."""
-        post_hourly(shop, FIRST, RENEWAL.changed(status="PAYMENT_AUTHORIZED", lines=[Line(expires="")]))
-
-        assert pick(shop, "license_model", "expires_at") == [("subscription", FIRST_END)]
 
     @pytest.mark.parametrize(
         ("told", "status"),
@@ -304,24 +264,6 @@ class TestKeys:
         post_hourly(shop, RENEWAL.changed(lines=[renewed(quantity="3")]))
 
         assert pick(shop, "activations", "expires_at") == found
-
-    def test_two_lines_with_one_reference_are_two_licenses(self, shop: Shop) -> None:
-        """Each of its own product."""
-        shop.map("102", MAPPING.replace("is_productid=1", "is_productid=2"))
-
-        post_hourly(shop, FIRST.changed(lines=[Line(), Line(pid="102", name="Beta")]))
-
-        assert pick(shop, "vendor_product_id", "product_id") == [("101", 1), ("102", 2)]
-
-    def test_a_total_refund_is_for_a_line_that_was_free_as_well(self, shop: Shop) -> None:
-        """Its amount is not negative."""
-        shop.map("102")
-        order = FIRST.changed(lines=[Line(), Line(pid="102", name="Beta", ref="BBBBBBBBBB")])
-        amounts = [("REFUND_TYPE", "TOTAL"), ("IPN_TOTAL[]", "-29.00"), ("IPN_TOTAL[]", "0.00")]
-
-        post_hourly(shop, order, refund_of(order, extra=amounts))
-
-        assert pick(shop, "status") == [("revoked",), ("revoked",)]
 
 
 class TestMail:

@@ -1,4 +1,7 @@
-"""A line is known again in every message about its order, and in its renewals, on every engine."""
+"""A line is known again in every message about its order, and in its renewals: it keeps its license.
+
+By which signs is told in tests/domain/test_order_lines.py.
+"""
 
 from collections.abc import Sequence
 from itertools import permutations
@@ -7,8 +10,7 @@ import pytest
 
 from tests.conftest import MAPPING, MailServer, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
-from tests.plugins.avangate.subscriptions import Subscription
-from tests.support.life import FIRST, ONE_KEY_PER_UNIT, RENEWAL, RENEWED_END, pick, post
+from tests.support.life import FIRST, RENEWAL, RENEWED_END, pick, post
 from tests.support.looking import alerts, mails, states, text_of
 
 GOLD = Line(ref="GOLD", expires="2027-02-01 00:00:00")
@@ -44,29 +46,6 @@ def test_two_lines_of_one_product_may_change_places(shop: Shop) -> None:
         ("GOLD", GOLD_END, 1),
     ]
     assert states(shop) == ["done", "done"]
-
-
-@pytest.mark.parametrize("lines", list(permutations([GOLD, BLUE, Line(ref="TEAL", quantity="3")])))
-def test_lines_that_got_their_references_in_another_order_are_still_theirs(shop: Shop, lines: Sequence[Line]) -> None:
-    """As many licenses as lines, whatever the places of the lines before and after."""
-    post(shop, FIRST.changed(lines=[GOLD, BLUE, Line(ref="TEAL", quantity="3")]))
-
-    post(shop, FIRST.changed(lines=lines, ipn_date=AGAIN))
-
-    assert sorted(pick(shop, "subscription_ref", "quantity")) == [("BLUE", 1), ("GOLD", 1), ("TEAL", 3)]
-
-
-@pytest.mark.parametrize("refs", [("", ""), ("A1", "B1")])
-def test_lines_without_references_may_change_places_too(shop: Shop, refs: Sequence[str]) -> None:
-    """They are told apart by what was bought of each: five keys stay five."""
-    shop.map("101", ONE_KEY_PER_UNIT)
-    two, three = Line(ref="", quantity="2"), Line(ref="", quantity="3")
-
-    post(shop, FIRST.changed(status="PAYMENT_AUTHORIZED", lines=[two, three]))
-    again = [Line(ref=refs[0], quantity="3"), Line(ref=refs[1], quantity="2")]
-    post(shop, FIRST.changed(lines=again, ipn_date=AGAIN))
-
-    assert len(pick(shop, "key")) == 5
 
 
 def test_a_line_may_come_with_another_reference(shop: Shop) -> None:
@@ -118,38 +97,6 @@ def test_the_operator_is_told_that_two_licenses_were_one(open_shop: OpenShop, ma
 
 def keys_of(shop: Shop, order: Order) -> list[str]:
     return [key for key, order_ref in pick(shop, "key", "order_ref") if order_ref == order.refno]
-
-
-@pytest.mark.parametrize("renewed", [[Line(), BETA], [BETA, Line()]])
-def test_two_lines_of_one_reference_are_each_renewed(shop: Shop, renewed: Sequence[Line]) -> None:
-    """By their product, wherever they stand."""
-    dates = {"101": "2028-01-01 00:00:00", "102": "2028-02-01 00:00:00"}
-    post(shop, FIRST.changed(lines=[Line(), BETA]))
-    before = pick(shop, "key")
-
-    post(shop, RENEWAL.changed(lines=[Line(pid=line.pid, expires=dates[line.pid]) for line in renewed]))
-
-    assert pick(shop, "key") == before
-    assert pick(shop, "vendor_product_id", "expires_at") == [("101", RENEWED_END), ("102", "2028-01-31T22:00:00Z")]
-
-
-def test_an_upgrade_of_one_of_two_lines_of_one_reference_leaves_the_other(shop: Shop) -> None:
-    """The line of the known product is known again; the other one took the place that was left."""
-    shop.map("103", MAPPING.replace("is_productid=1", "is_productid=3"))
-    post(shop, FIRST.changed(lines=[Line(), BETA]))
-
-    post(shop, RENEWAL.changed(lines=[Line(pid="103", expires="2028-01-01 00:00:00"), BETA]))
-
-    assert sorted(pick(shop, "vendor_product_id", "expires_at")) == [
-        ("102", "2026-12-31T22:00:00Z"),
-        ("103", RENEWED_END),
-    ]
-
-
-def test_what_a_subscription_says_is_said_of_each_of_its_licenses(shop: Shop) -> None:
-    post(shop, FIRST.changed(lines=[Line(), BETA]), Subscription(disabled="1"))
-
-    assert pick(shop, "status") == [("suspended",), ("suspended",)]
 
 
 def test_a_renewal_of_two_lines_may_come_before_the_order(shop: Shop) -> None:

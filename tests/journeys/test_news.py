@@ -6,11 +6,10 @@ from itertools import permutations
 
 import pytest
 
-from qlmhook.inbox import notification_store
 from tests.conftest import Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.support.life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, decide, pick, post
+from tests.support.life import FIRST, FIRST_END, RENEWAL, RENEWED_END, Message, decide, dismiss, pick, post
 from tests.support.looking import alerts, waiting
 
 LATER = "20260301000000"
@@ -37,51 +36,20 @@ def outcome(shop: Shop) -> list[tuple[str, str, str]]:
     ]
 
 
-OVERTAKEN: Sequence[tuple[Subscription, tuple[str, str, str]]] = [
-    (STOPPED, ("suspended", FIRST_END, "a@example.com")),
-    (SHORTENED, ("active", SHORTENED_END, "a@example.com")),
-    (MOVED, ("active", FIRST_END, "new@example.com")),
-]
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        (STOPPED, ("suspended", FIRST_END, "a@example.com")),
+        (SHORTENED, ("active", SHORTENED_END, "a@example.com")),
+        (MOVED, ("active", FIRST_END, "new@example.com")),
+    ],
+    ids=["stopped", "shortened", "moved"],
+)
+def test_a_payment_is_news_once(shop: Shop, since: Subscription, expected: tuple[str, str, str]) -> None:
+    """Each re-send has a date of its own; whatever the shop said of the subscription since stands."""
+    post(shop, AUTHORIZED, since, FIRST.changed(ipn_date=LATER))
 
-
-@pytest.mark.parametrize(("since", "expected"), OVERTAKEN, ids=["stopped", "shortened", "moved"])
-class TestAPaymentIsNewsOnce:
-    """Whatever the shop said of the subscription since stands."""
-
-    def test_an_order_that_is_sent_again_changes_nothing(
-        self, shop: Shop, since: Subscription, expected: tuple[str, str, str]
-    ) -> None:
-        """Each re-send has a date of its own."""
-        post(shop, FIRST, since, FIRST.changed(ipn_date=LATER))
-
-        assert outcome(shop) == [expected]
-
-    def test_an_order_that_is_complete_after_it_was_authorized_changes_nothing(
-        self, shop: Shop, since: Subscription, expected: tuple[str, str, str]
-    ) -> None:
-        post(shop, AUTHORIZED, since, FIRST.changed(ipn_date=LATER))
-
-        assert outcome(shop) == [expected]
-
-    def test_an_order_that_was_lost_and_is_sent_again_changes_nothing(
-        self, shop: Shop, since: Subscription, expected: tuple[str, str, str]
-    ) -> None:
-        """2Checkout sends orders again to restore them: it was paid when it was placed."""
-        post(shop, since, FIRST.changed(ipn_date=LATER))
-
-        assert outcome(shop) == [expected]
-
-    def test_the_date_of_payment_counts_where_it_is_sent(
-        self, shop: Shop, since: Subscription, expected: tuple[str, str, str]
-    ) -> None:
-        """A transfer that arrived before the shop spoke of the subscription was known to it."""
-        transfer = FIRST.changed(
-            status="PAYMENT_RECEIVED", ipn_date=LATER, extra=[("PAYMENTDATE", "2026-01-09 10:00:00")]
-        )
-
-        post(shop, since, transfer)
-
-        assert outcome(shop) == [expected]
+    assert outcome(shop) == [expected]
 
 
 def test_a_transfer_that_arrives_after_the_shop_spoke_is_news(shop: Shop) -> None:
@@ -135,12 +103,6 @@ class TestOneSecond:
 
         assert outcome(shop) == [("active", FIRST_END, "y@example.com")]
 
-    @pytest.mark.parametrize("arrival", list(permutations(["OPEN", "WON"])))
-    def test_a_dispute_is_opened_before_it_is_won(self, shop: Shop, arrival: Sequence[str]) -> None:
-        post(shop, FIRST, *(FIRST.changed(extra=[("CHARGEBACK_RESOLUTION", word)]) for word in arrival))
-
-        assert pick(shop, "status") == [("active",)]
-
 
 @pytest.mark.parametrize("since", ["reinstate", "renewal"])
 def test_what_an_undated_message_says_again_is_news_after_something_happened(shop: Shop, since: str) -> None:
@@ -190,20 +152,6 @@ class TestDismissed:
         assert "`qlmhook notification replay 1`" in text
         assert pick(unmapped, "status") == [("active",)]
 
-    def test_a_review_that_was_dismissed_may_still_be_approved(self, shop: Shop) -> None:
-        post(shop, FIRST.changed(extra=[("FRAUD_STATUS", "UNDER REVIEW")]))
-        dismiss(shop, 1)
-
-        post(shop, FIRST.changed(ipn_date=LATER, extra=[("FRAUD_STATUS", "APPROVED")]))
-
-        assert pick(shop, "status") == [("active",)]
-
-    def test_a_renewal_is_licensed_by_itself(self, unmapped: Shop) -> None:
-        """It was paid, and nobody has dismissed it."""
-        post(unmapped, RENEWAL.changed(lines=[Line(pid="404", expires="2028-01-01 00:00:00")]))
-
-        assert pick(unmapped, "order_ref", "expires_at") == [(RENEWAL.refno, RENEWED_END)]
-
     def test_what_took_effect_before_stays(self, shop: Shop) -> None:
         """One line was licensed, the other was held: the license of the first goes on."""
         post(shop, FIRST.changed(lines=[Line(), Line(pid="404", ref="BBBBBBBBBB")]))
@@ -213,8 +161,3 @@ class TestDismissed:
         post(shop, RENEWAL, Subscription(ref="BBBBBBBBBB", pid="404"))
 
         assert pick(shop, "subscription_ref", "expires_at") == [("AAAAAAAAAA", RENEWED_END)]
-
-
-def dismiss(shop: Shop, notification_id: int) -> None:
-    with shop.service.database.transaction():
-        notification_store.dismiss(notification_store.get(notification_id), "a person has looked", shop.clock())

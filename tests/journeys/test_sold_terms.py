@@ -1,15 +1,9 @@
 """A license keeps the terms of the day on which it was sold."""
 
-from qlmhook.reports import listings
-from qlmhook.reports.listings import Row
 from tests.conftest import MAPPING, Shop
 from tests.plugins.avangate.orders import Line, Order
-
-
-def the_license(shop: Shop) -> Row:
-    with shop.service.database.reading():
-        [license] = listings.licenses(now=shop.clock())
-    return license
+from tests.support.life import RENEWAL, RENEWED_END, the_license
+from tests.support.looking import states
 
 
 def test_a_change_of_the_mapping_leaves_alone_what_was_sold(shop: Shop) -> None:
@@ -20,16 +14,9 @@ def test_a_change_of_the_mapping_leaves_alone_what_was_sold(shop: Shop) -> None:
     shop.map("101", f"{MAPPING}&is_majorversion=2&is_features=0:3&is_numberofactivationsperkey=9")
 
     shop.post(Order(ipn_date="20260101110000").fields())
-    shop.post(
-        Order(
-            refno="900000002",
-            sale_date="2026-12-01 10:00:00",
-            ipn_date="20261201100500",
-            lines=[Line(expires="2028-01-01 00:00:00")],
-        ).fields()
-    )
+    shop.post(RENEWAL.fields())
 
-    assert the_license(shop) == {**sold, "expires_at": "2027-12-31T22:00:00Z"}
+    assert the_license(shop) == {**sold, "expires_at": RENEWED_END}
 
 
 def test_a_change_of_the_duration_does_not_shorten_what_was_sold(shop: Shop) -> None:
@@ -51,5 +38,4 @@ def test_a_removed_mapping_does_not_hold_what_was_sold(shop: Shop) -> None:
     shop.post(Order(ipn_date="20260101110000").fields())
 
     assert the_license(shop)["status"] == "active"
-    with shop.service.database.reading():
-        assert [row["state"] for row in listings.notifications()] == ["done", "done"]
+    assert states(shop) == ["done", "done"]

@@ -189,7 +189,8 @@ def test_a_row_that_failed_for_good_is_given_up_at_once(shop: Shop) -> None:
     assert claim(shop) is None
 
 
-def test_a_retried_row_is_due_again_and_has_another_week(shop: Shop) -> None:
+def test_a_retried_row_begins_anew(shop: Shop) -> None:
+    """It has another week, and waits a minute after its next failure, not an hour."""
     add(shop, "x")
     row = claimed(shop)
     fail(shop, row, permanent=True)
@@ -198,6 +199,8 @@ def test_a_retried_row_is_due_again_and_has_another_week(shop: Shop) -> None:
     with shop.service.database.transaction():
         queue.retry(row.id, shop.clock())
 
+    again = stored(shop, row)
+    assert (again.state, again.attempts, again.last_error) == ("due", 0, "")
     assert not fail(shop, claimed(shop))
 
 

@@ -3,6 +3,9 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from qlmhook.inbox import notification_store
+from qlmhook.licensing import licenses
+from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
 from qlmhook.storage import models
 from tests.conftest import MAPPING, Shop
@@ -92,3 +95,21 @@ def decide(shop: Shop, action: str, *, why: str = "asked for", until: date | Non
 def decisions(shop: Shop) -> int:
     with shop.service.database.reading():
         return models.Decision.select().count()
+
+
+def replay_what_is_held(shop: Shop) -> None:
+    with shop.service.database.reading():
+        held = notification_store.held()
+    for notification_id in held:
+        shop.service.intake.replay(notification_id)
+
+
+def dismiss(shop: Shop, notification_id: int) -> None:
+    with shop.service.database.transaction():
+        notification_store.dismiss(notification_store.get(notification_id), "a person has looked", shop.clock())
+
+
+def history_of(shop: Shop, key: str) -> list[Row]:
+    """Every change to a license."""
+    with shop.service.database.reading():
+        return listings.license_history(licenses.find(key))

@@ -16,6 +16,10 @@ class Line:
     lifetime: str = "NO"
 
 
+ALPHA = Line()
+BETA = Line(pid="102", name="Beta", ref="BBBBBBBBBB", expires="2027-06-01 00:00:00")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """`extra` replaces fields of the same name, and adds others before IPN_DATE; `without` leaves fields out."""

@@ -192,7 +192,7 @@ class TestSettings:
 
 
 class TestAnswer:
-    """Rows 66 and 67 of the test matrix, as far as they are the plugin's."""
+    """What the shop's answer to an IDN means; what comes of it is in journeys/test_confirmations.py."""
 
     @pytest.mark.parametrize(("code", "meaning"), [(1, "1 Confirmed"), (7, "7 Order already confirmed")])
     def test_1_and_7_mean_that_the_order_is_confirmed(self, code: int, meaning: str) -> None:

@@ -151,15 +151,117 @@ def test_other_statuses_ask_for_nothing(status: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "order",
+    ("status", "kind"),
+    [("REFUND", EventKind.REFUNDED), ("REVERSED", EventKind.REVERSED), ("CANCELED", EventKind.CANCELED)],
+)
+@pytest.mark.parametrize("fraud_status", ["APPROVED", "UNDER REVIEW"])
+def test_statuses_that_take_an_order_back(status: str, kind: EventKind, fraud_status: str) -> None:
+    """All of its lines, whatever the review says."""
+    event = event_of(Order(status=status, lines=[ALPHA, BETA], extra=[("FRAUD_STATUS", fraud_status)]))
+
+    assert (event.kind, event.reason, [item.line for item in event.items]) == (kind, "", ["101#1", "102#1"])
+
+
+@pytest.mark.parametrize(
+    ("resolution", "kind"),
     [
-        *(Order(status=status) for status in ("REFUND", "REVERSED", "CANCELED")),
-        *(Order(extra=[("CHARGEBACK_RESOLUTION", state)]) for state in ("OPEN", "open", "LOST", "ACCEPTED")),
+        ("OPEN", EventKind.CHARGEBACK_OPENED),
+        ("open", EventKind.CHARGEBACK_OPENED),
+        ("WON", EventKind.CHARGEBACK_WON),
+        ("LOST", EventKind.CHARGEBACK_LOST),
+        ("ACCEPTED", EventKind.CHARGEBACK_LOST),
     ],
 )
-def test_money_that_goes_back_is_no_payment(order: Order) -> None:
-    """A chargeback rides on COMPLETE, which would fulfil the order a second time."""
-    assert EventKind.PAID not in [event.kind for event in parse(order.fields()).events]
+@pytest.mark.parametrize("status", ["COMPLETE", "REFUND"])
+def test_a_chargeback_is_no_word_about_payment(resolution: str, kind: EventKind, status: str) -> None:
+    """It rides on another status, which would fulfil the order a second time, and is about all of its lines."""
+    event = event_of(Order(status=status, lines=[ALPHA, BETA], extra=[("CHARGEBACK_RESOLUTION", resolution)]))
+
+    assert (event.kind, [item.line for item in event.items]) == (kind, ["101#1", "102#1"])
+
+
+@pytest.mark.parametrize("resolution", ["PENDING", "SOMETHING NEW"])
+def test_a_chargeback_of_an_unknown_kind_is_unclear(resolution: str) -> None:
+    """It is neither a payment nor a dispute that is known to be open."""
+    message = parse(Order(extra=[("CHARGEBACK_RESOLUTION", resolution)]).fields())
+
+    assert message.events == ()
+    assert message.unclear.startswith(f"CHARGEBACK_RESOLUTION is '{resolution}', which is not known.")
+
+
+BACK, FREE, KEPT = "-29.00", "0.00", "29.00"
+
+
+@pytest.mark.parametrize(
+    ("refund_type", "amounts", "lines"),
+    [
+        pytest.param("", [], ["101#1", "102#1"], id="all, if it says nothing else"),
+        pytest.param("", [BACK, BACK], ["101#1", "102#1"], id="all that are negative"),
+        pytest.param("", [KEPT, BACK], ["102#1"], id="the one that is negative"),
+        pytest.param("FOO", [KEPT, BACK], ["102#1"], id="in a type that is not known, too"),
+        pytest.param("TOTAL", [BACK, FREE], ["101#1", "102#1"], id="in total, one that was free as well"),
+        pytest.param("full", [], ["101#1", "102#1"], id="or in full"),
+    ],
+)
+@pytest.mark.parametrize("name", ["IPN_TOTAL[]", "IPN_PRICE[]"])
+def test_which_lines_are_refunded(name: str, refund_type: str, amounts: Sequence[str], lines: Sequence[str]) -> None:
+    """A refund lists the others as well, and carries negative amounts."""
+    told = [("REFUND_TYPE", refund_type), *((name, amount) for amount in amounts)]
+
+    assert [item.line for item in items_of(Order(status="REFUND", lines=[ALPHA, BETA], extra=told))] == lines
+
+
+@pytest.mark.parametrize("amounts", [[], [KEPT, KEPT], [BACK, BACK]])
+def test_a_refund_in_part_that_marks_no_line_or_all_is_unclear(amounts: Sequence[str]) -> None:
+    """It may be for a part of the price, which is no reason to take a license away."""
+    told = [("REFUND_TYPE", "PARTIAL"), *(("IPN_TOTAL[]", amount) for amount in amounts)]
+    message = parse(Order(status="REFUND", lines=[ALPHA, BETA], extra=told).fields())
+
+    assert message.events == ()
+    assert message.unclear.startswith("A refund of the type 'PARTIAL' does not say which lines it is for.")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "refund_type", "units"),
+    [("2", "", 2), ("-2", "", 2), ("2", "PARTIAL", 2), ("2", "TOTAL", None), ("many", "", None)],
+)
+def test_how_many_units_are_refunded(quantity: str, refund_type: str, units: int | None) -> None:
+    """All of them where the refund is total, whatever its quantity, or says no number."""
+    told = [("REFUND_TYPE", refund_type), ("IPN_TOTAL[]", BACK), ("IPN_TOTAL[]", FREE)]
+    item, *_ = items_of(Order(status="REFUND", lines=[Line(quantity=quantity), BETA], extra=told))
+
+    assert item.undone_quantity == units
+
+
+def test_the_amounts_tell_one_refund_from_another() -> None:
+    """A refund that is sent again says the same; what else is told of an order has no amounts."""
+    amounts = [("IPN_TOTALGENERAL", "-29.00"), ("IPN_TOTAL[]", "-20.00"), ("IPN_TOTAL[]", "-9.00")]
+    lines = [ALPHA, BETA]
+
+    assert event_of(Order(status="REFUND", lines=lines, extra=amounts)).detail == "-29.00 -20.00 -9.00"
+    assert event_of(Order(lines=lines, extra=amounts)).detail == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "payment_date", "paid_at"),
+    [
+        ("COMPLETE", "", "2026-01-01 08:00:00"),
+        ("PAYMENT_AUTHORIZED", "", "2026-01-01 08:00:00"),
+        ("PAYMENT_RECEIVED", "", "2026-01-05 10:00:00"),
+        ("PAYMENT_RECEIVED", "2026-01-03 10:00:00", "2026-01-03 08:00:00"),
+        ("COMPLETE", "2026-01-03 10:00:00", "2026-01-03 08:00:00"),
+    ],
+)
+def test_when_an_order_was_paid(status: str, payment_date: str, paid_at: str) -> None:
+    """With the order, or when a transfer arrived; each re-send of a message has a date of its own."""
+    order = Order(status=status, ipn_date="20260105120000", extra=[("PAYMENTDATE", payment_date)])
+
+    assert event_of(order).paid_at == utc(paid_at)
+
+
+@pytest.mark.parametrize(("number", "sequence"), [("250847481432", 250847481432), ("", 0), ("x1", 0), ("9" * 19, 0)])
+def test_the_number_of_a_message_is_its_sequence(number: str, sequence: int) -> None:
+    assert event_of(Order(extra=[("MESSAGE_ID", number)])).sequence == sequence
 
 
 @pytest.mark.parametrize(
@@ -167,8 +269,9 @@ def test_money_that_goes_back_is_no_payment(order: Order) -> None:
     [
         ("FRAUD_STATUS", ""),
         ("FRAUD_STATUS", "APPROVED"),
-        ("FRAUD_STATUS", "approved"),
+        ("FRAUD_STATUS", " approved "),
         ("CHARGEBACK_RESOLUTION", ""),
+        ("CHARGEBACK_RESOLUTION", " "),
         ("CHARGEBACK_RESOLUTION", "NONE"),
     ],
 )
@@ -294,6 +397,7 @@ def test_lines_of_one_product_are_numbered() -> None:
         pytest.param(["101", "102", "101"], ["101", "101", "102"], ["A", "C", "B"], id="ordered by product"),
         pytest.param(["101", "102"], ["102"], ["", "A"], id="fewer than lines"),
         pytest.param(["101", "102"], ["103", "101", "102"], ["B", "C"], id="more than lines"),
+        pytest.param(["101", "102", "103"], ["555", "103", "102"], ["A", "C", "B"], id="a bundle's, at its place"),
         pytest.param(["101", "102"], ["", ""], ["A", "B"], id="blank, so the place decides"),
         pytest.param(["101", "102"], [], ["A", "B"], id="absent, so the place decides"),
     ],
@@ -390,6 +494,15 @@ def test_lifetimes(line: Line) -> None:
     assert (item.expires_at, item.lifetime, item.problem) == (None, True, "")
 
 
+@pytest.mark.parametrize("lifetime", ["1", "TRUE", "2027-01-01", "YES "])
+def test_a_line_that_is_neither_for_life_nor_not_is_a_problem(lifetime: str) -> None:
+    """The other line of the order is as good as ever."""
+    broken, whole = items_of(Order(lines=[Line(lifetime=lifetime), BETA]))
+
+    assert broken.problem == f"IPN_LICENSE_LIFETIME is {lifetime!r}, neither YES nor NO."
+    assert whole.problem == ""
+
+
 def test_an_expiry_that_is_no_date_is_a_problem_of_its_line() -> None:
     """It is not taken for a license that never ends."""
     item = item_of(Line(expires="2027-02-30 00:00:00"))
@@ -419,6 +532,32 @@ def test_options_are_those_of_the_lines_product() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (["gold", "blue"], [("gold",), ("blue",)]),
+        (["gold", "phone", "blue", ""], [("gold", "phone"), ("blue",)]),
+        ([], [(), ()]),
+    ],
+)
+def test_lines_of_one_product_have_each_their_options(
+    values: Sequence[str], options: Sequence[tuple[str, ...]]
+) -> None:
+    """2Checkout lists the options of a product one line after the other."""
+    chosen = [("IPN_PRODUCT_OPTIONS_101_VALUE[]", value) for value in values]
+
+    assert [item.options for item in items_of(Order(lines=[ALPHA, Line(ref="B")], extra=chosen))] == options
+
+
+def test_options_that_cannot_be_shared_out_are_a_problem_of_their_lines() -> None:
+    chosen = [("IPN_PRODUCT_OPTIONS_101_VALUE[]", value) for value in ("gold", "blue", "teal")]
+    first, other, second = items_of(Order(lines=[ALPHA, BETA, Line(ref="B")], extra=chosen))
+
+    assert [item.options for item in (first, second)] == [(), ()]
+    assert all("its options do not tell which line they are for" in item.problem for item in (first, second))
+    assert other.problem == ""
+
+
+@pytest.mark.parametrize(
     ("without", "names"),
     [
         (["REFNO"], "REFNO"),
@@ -440,7 +579,7 @@ def test_a_missing_field_is_named_with_what_to_do(without: Sequence[str], names:
         *(("REFNO", value) for value in ("", "abc", "-1", "1" * 21, "1\n", " 1")),
         *(("ORDERSTATUS", value) for value in ("", "X" * 65, "COMPLETE\n")),
         *(("IPN_DATE", value) for value in ("", "2026-01-01", "20261301000000", "202601010000000", "20260101000000\n")),
-        *(("IPN_PID[]", value) for value in ("", "a b", "1" * 41, "101\n")),
+        *(("IPN_PID[]", value) for value in ("", "abc", "10 1", "101_gold", "101\n", "-1", "\u0661", "1" * 21)),
         *(("TEST_ORDER", value) for value in ("2", "YES")),
         ("TIMEZONE_OFFSET", "Europe/Bucharest"),
         ("SALEDATE", "yesterday"),

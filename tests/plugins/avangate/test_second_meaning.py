@@ -6,10 +6,10 @@ import pytest
 
 from qlmhook.reports import listings
 from tests.conftest import KEY, QUERY, OpenShop, Shop
-from tests.plugins.avangate.orders import Line, Order
+from tests.plugins.avangate.orders import Order
 from tests.plugins.avangate.signer import Fields, form_body, receipt_is_valid, signed
 from tests.plugins.avangate.subscriptions import Subscription
-from tests.support.looking import licenses, notifications, states, waiting
+from tests.support.looking import licenses, states, waiting
 
 pytestmark = pytest.mark.sqlite
 """What a message may say is decided before the database is asked."""
@@ -90,30 +90,6 @@ def test_a_message_with_a_field_of_the_other_kind_is_malformed(
         "The notification must be either an IPN, with IPN_PID[], or an LCN, with LICENSE_CODE.\n",
     )
     assert licenses(shop) == []
-
-
-@pytest.mark.parametrize("product", ["abc", "10 1", "101_gold", "101\n", "-1", "\u0661", "1" * 21, ""])
-def test_a_products_id_has_digits_alone(shop: Shop, product: str) -> None:
-    """It is a part of the property's name."""
-    answer = shop.post(ORDER.changed(lines=[Line(pid=product)]).fields())
-
-    assert (answer.status_code, answer.text.partition(":")[0]) == (400, "IPN_PID")
-    assert licenses(shop) == []
-
-
-@pytest.mark.parametrize("lifetime", ["1", "TRUE", "2027-01-01", "YES "])
-def test_a_line_that_is_neither_for_life_nor_not_is_held(shop: Shop, lifetime: str) -> None:
-    """The other line of the order is licensed."""
-    shop.map("102")
-    lines = [Line(), Line(pid="102", name="Beta", ref="BBBBBBBBBB", lifetime=lifetime)]
-
-    answer = shop.post(ORDER.changed(lines=lines).fields())
-
-    assert answer.status_code == 200
-    [row] = notifications(shop)
-    assert row["state"] == "held"
-    assert f"IPN_LICENSE_LIFETIME is {lifetime!r}, neither YES nor NO." in row["reason"]
-    assert [found["vendor_product_id"] for found in licenses(shop)] == ["101"]
 
 
 def test_an_endpoint_that_nobody_configured_is_said_to_have_no_key(shop: Shop) -> None:
