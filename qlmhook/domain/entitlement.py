@@ -46,8 +46,8 @@ class Entitlement:
 
     @property
     def first(self) -> Purchase:
-        """The purchase that began it."""
-        return self.every[0]
+        """The oldest purchase that counts: what was taken back began nothing, whether or not it took effect first."""
+        return self.purchases[0]
 
     @property
     def last(self) -> Purchase:

@@ -320,10 +320,10 @@ class TestTakenBack:
         assert [purchase.order_ref for purchase in found.purchases] == ["1"]
         assert (found.first.order_ref, found.last.order_ref) == ("1", "1")
 
-    def test_the_purchase_that_began_it_is_the_first_even_when_it_is_undone(self) -> None:
+    def test_the_oldest_purchase_that_counts_began_it_whether_or_not_an_older_one_took_effect(self) -> None:
         found = derived([paid(), paid(order="2", on=2), refund(order="1")])
 
-        assert (found.first.order_ref, found.last.order_ref) == ("1", "2")
+        assert (found.first.order_ref, found.last.order_ref) == ("2", "2")
         assert [(grant.purchase.order_ref, grant.renewal) for grant in found.grants] == [("2", True)]
 
     def test_without_any_left_all_are_the_purchases(self) -> None:
