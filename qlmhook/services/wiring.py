@@ -65,13 +65,13 @@ class Service:
 
     def hold_still(self) -> None:
         """Before a fork: let no thread hold a lock that the child would inherit for ever."""
-        self.database.lock()
+        self.database.hold_still()
         self.refusals.lock()
 
-    def go_on(self) -> None:
+    def go_on(self, *, in_child: bool = False) -> None:
         """After a fork, on both sides."""
         self.refusals.unlock()
-        self.database.unlock()
+        self.database.go_on(in_child=in_child)
 
     @classmethod
     def open(cls, settings: Settings, *, plugins: Plugins | None = None, clock: Clock = utc_now) -> Self:

@@ -16,6 +16,7 @@ import peewee
 from qlmhook.errors import Unavailable
 from qlmhook.storage import engines, faults
 from qlmhook.storage.filelock import FileLock, NoLock
+from qlmhook.storage.turns import Gone, Turns
 
 _current: ContextVar[peewee.Database | None] = ContextVar("qlmhook_database", default=None)
 
@@ -41,7 +42,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = url
         self._peewee = engines.open_database(url)
-        self._lock: FileLock | NoLock = NoLock() if self.file is None else FileLock(self.file)
+        self._writer = _Writer(engines.open_database(url, shared=True), self.file)
+        self._turns = Turns(self._writer)
 
     @property
     def file(self) -> Path | None:
@@ -61,20 +63,24 @@ class Database:
     def transaction(self, *, patience: float | None = None) -> Iterator[None]:
         """Run the block as the only writer; commit at its end, roll back when it raises.
 
+        It may share the commit with other threads that waited with it.
+
         Raises Unavailable when the database cannot be reached, written to or had within so many seconds (BUSY_SECONDS
         unless told), Unstorable when it does not take what it is given; nothing is stored then.
         """
-        patience = engines.BUSY_SECONDS if patience is None else patience
-        deadline = time.monotonic() + patience
-        with self._lock.taken(patience), self._faults_told(), self._connected():
-            engines.limit_waiting(self._peewee, deadline - time.monotonic())
-            with self._peewee.atomic():
-                self._become_writer(patience)
+        with self._writer.faults_told(), self._turns.part(engines.BUSY_SECONDS if patience is None else patience):
+            token = _current.set(self._writer.peewee)
+            try:
                 yield
+            finally:
+                _current.reset(token)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Run the block, which only reads, without waiting for a writer; raises Unavailable, Unstorable."""
+        if _current.get() is self._writer.peewee:  # what the transaction around it wrote is there
+            yield
+            return
         with self._faults_told(), self._connected(), self._peewee.atomic(*self._reading_mode):
             yield
 
@@ -87,7 +93,7 @@ class Database:
         """Create the tables that are missing; several processes may do so at once."""
         for attempt in range(1, 6):
             try:
-                with self._lock.taken(engines.BUSY_SECONDS), self._connected(), self._peewee.atomic():
+                with self._turns.alone(engines.BUSY_SECONDS), self._connected(), self._peewee.atomic():
                     self._peewee.create_tables(models, safe=True)
                 return
             except peewee.DatabaseError as error:
@@ -105,7 +111,7 @@ class Database:
         """
         with contextlib.ExitStack() as locked:
             if self.file is not None:
-                locked.enter_context(self._lock.taken(engines.UPGRADE_SECONDS))
+                locked.enter_context(self._turns.alone(engines.UPGRADE_SECONDS))
             else:  # by a connection of its own: MySQL ends a transaction at each change of a table
                 holder = Database(self._url)
                 locked.callback(holder.close)
@@ -152,25 +158,28 @@ class Database:
             WriterLock.insert(id=_NO_WRITER).execute()
             WriterLock.delete().where(WriterLock.id == _NO_WRITER).execute()
 
-    def lock(self) -> None:
-        """Keep every other thread of this process from writing until `unlock`; SQLite only."""
-        self._lock.hold()
+    def hold_still(self) -> None:
+        """Before a fork: keep every other thread of this process from writing, and leave nothing open to a child."""
+        self._turns.hold()
+        self._writer.close()
 
-    def unlock(self) -> None:
-        """Let the others go on."""
-        self._lock.let_go()
+    def go_on(self, *, in_child: bool) -> None:
+        """After a fork, on both sides."""
+        if in_child:
+            self._turns.forget_others()
+        else:
+            self._turns.let_go()
 
     def close(self) -> None:
-        """Close this thread's connection; the next transaction opens another."""
+        """Close this thread's connection and the writer's; the next transaction opens another."""
         self._close(patience=engines.BUSY_SECONDS)
 
     def _close(self, *, patience: float) -> None:
-        if self._peewee.is_closed():
-            return
-        with contextlib.ExitStack() as locked:
-            with contextlib.suppress(Unavailable):
-                locked.enter_context(self._lock.taken(patience))  # SQLite's last connection checkpoints when it closes
+        """SQLite's last connection writes its log into the file when it closes: no other process may write then."""
+        with contextlib.suppress(Unavailable), self._turns.alone(patience):
             self._peewee.close()
+            self._writer.close()
+        self._peewee.close()
 
     @contextmanager
     def _faults_told(self) -> Iterator[None]:
@@ -184,30 +193,110 @@ class Database:
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
-        self._reconnect()
+        _connect(self._peewee)
         token = _current.set(self._peewee)
         try:
             yield
         finally:
             _current.reset(token)
 
-    def _reconnect(self) -> None:
-        """A server that was restarted leaves dead connections behind: notice before the work starts."""
-        if not self._peewee.is_closed() and not isinstance(self._peewee, peewee.SqliteDatabase):
-            try:
-                self._peewee.execute_sql("SELECT 1")  # type: ignore[no-untyped-call]
-            except (peewee.OperationalError, peewee.InterfaceError):
-                self._peewee.close()
-        self._peewee.connect(reuse_if_open=True)
-
     @property
     def _reading_mode(self) -> tuple[str, ...]:
         return ("DEFERRED",) if isinstance(self._peewee, peewee.SqliteDatabase) else ()
 
-    def _become_writer(self, patience: float) -> None:
-        if not isinstance(self._peewee, peewee.SqliteDatabase):
-            engines.limit_lock_waiting(self._peewee, patience)
-            WriterLock.select().for_update().execute()
+
+class _Writer:
+    """The connection that writes: a process has one, and the thread uses it whose turn it is."""
+
+    def __init__(self, database: peewee.Database, file: Path | None) -> None:
+        self.peewee = database
+        self._lock: FileLock | NoLock = NoLock() if file is None else FileLock(file)
+        self._is_suspect = False
+
+    def lock(self, deadline: float) -> None:
+        self._lock.acquire(deadline)
+
+    def unlock(self) -> None:
+        self._lock.release()
+
+    def begin(self, deadline: float) -> None:
+        with self.faults_told():
+            if self._is_suspect:
+                self.close()
+            _connect(self.peewee)
+            patience = max(0.0, deadline - time.monotonic())
+            engines.limit_waiting(self.peewee, patience)
+            self.peewee.begin()
+            try:
+                if not isinstance(self.peewee, peewee.SqliteDatabase):
+                    engines.limit_lock_waiting(self.peewee, patience)
+                    WriterLock.select().for_update().execute(self.peewee)
+            except BaseException:
+                self.roll_back()
+                raise
+
+    def commit(self) -> None:
+        with self.faults_told():
+            try:
+                self.peewee.commit()
+            except BaseException:
+                self.roll_back()
+                raise
+
+    def roll_back(self) -> None:
+        try:
+            self.peewee.rollback()
+        except peewee.PeeweeException:
+            self._is_suspect = True
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        point = self.peewee.savepoint()
+        with self._loss_told():
+            point.__enter__()
+        try:
+            yield
+        except BaseException:
+            with self._loss_told():
+                point.rollback(begin=False)
+            raise
+        with self._loss_told():
+            point.commit(begin=False)
+
+    def close(self) -> None:
+        """Close the connection; the next transaction opens another."""
+        self.peewee.close()
+        self._is_suspect = False
+
+    @contextmanager
+    def faults_told(self) -> Iterator[None]:
+        """Raise Unavailable or Unstorable for the driver's faults, after which the connection is not trusted."""
+        try:
+            yield
+        except peewee.PeeweeException as error:
+            if not faults.is_fault(error):
+                raise
+            self._is_suspect = True
+            raise faults.explained(self.peewee, error) from error
+
+    @contextmanager
+    def _loss_told(self) -> Iterator[None]:
+        try:
+            yield
+        except peewee.PeeweeException as error:
+            self._is_suspect = True
+            told = error.__context__ if isinstance(error.__context__, peewee.PeeweeException) else error
+            raise Gone(str(faults.explained(self.peewee, told))) from error
+
+
+def _connect(database: peewee.Database) -> None:
+    """Connect, also where a server that was restarted left a dead connection behind."""
+    if not database.is_closed() and not isinstance(database, peewee.SqliteDatabase):
+        try:
+            database.execute_sql("SELECT 1")  # type: ignore[no-untyped-call]
+        except (peewee.OperationalError, peewee.InterfaceError):
+            database.close()
+    database.connect(reuse_if_open=True)
 
 
 class WriterLock(peewee.Model):

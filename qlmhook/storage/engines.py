@@ -1,5 +1,6 @@
 """What one engine does otherwise than the others: how it is opened, and how strict it is."""
 
+import math
 import os
 import sqlite3
 from pathlib import Path
@@ -89,8 +90,11 @@ _ENGINES: dict[str, type[peewee.Database]] = {
 }
 
 
-def open_database(url: str) -> peewee.Database:
-    """Return the database of a URL, not connected yet; raises ConfigurationError."""
+def open_database(url: str, *, shared: bool = False) -> peewee.Database:
+    """Return the database of a URL, not connected yet, whose connection is each thread's own or shared by all.
+
+    Raises ConfigurationError.
+    """
     if url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
         raise ConfigurationError("database: SQLite in memory is not shared between threads; name a file.")
     try:
@@ -114,11 +118,12 @@ def open_database(url: str) -> peewee.Database:
             "timeout": BUSY_SECONDS,
         }
         options["lock_type"] = "IMMEDIATE"
+        options["check_same_thread"] = not shared
     if scheme == "mysql":
         options |= {"charset": "utf8mb4", "sql_mode": MySQL.sql_mode}
         if "passwd" in options:  # peewee's word, which pymysql warns of
             options["password"] = options.pop("passwd")
-    return _ENGINES[scheme](name, **options)
+    return _ENGINES[scheme](name, thread_safe=not shared, **options)
 
 
 def _require_driver(scheme: str) -> None:
@@ -163,11 +168,11 @@ def limit_waiting(database: peewee.Database, seconds: float) -> None:
 
 
 def limit_lock_waiting(database: peewee.Database, seconds: float) -> None:
-    """Let the transaction that runs wait so long for a lock of a server; MySQL's wait for BUSY_SECONDS anyway."""
+    """Let the transaction that runs wait so long for a lock of a server; MySQL counts whole seconds, at least one."""
     if isinstance(database, peewee.PostgresqlDatabase):
-        database.execute_sql(f"SET LOCAL lock_timeout = '{int(seconds)}s'")  # type: ignore[no-untyped-call]
-    elif isinstance(database, MySQL) and seconds != BUSY_SECONDS:
-        database.execute_sql(f"SET SESSION innodb_lock_wait_timeout = {int(seconds)}")
+        database.execute_sql(f"SET LOCAL lock_timeout = {max(1, int(seconds * 1000))}")  # type: ignore[no-untyped-call]
+    elif isinstance(database, MySQL) and (whole := max(1, math.ceil(seconds))) != BUSY_SECONDS:
+        database.execute_sql(f"SET SESSION innodb_lock_wait_timeout = {whole}")
 
 
 def is_alone(database: peewee.Database) -> bool:

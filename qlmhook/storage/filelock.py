@@ -6,8 +6,6 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from qlmhook.errors import Unavailable
@@ -17,57 +15,33 @@ from qlmhook.storage import engines, faults
 class NoLock:
     """Stands where the engine has locks of its own."""
 
-    def hold(self) -> None:
-        """There is nothing to hold."""
+    def acquire(self, deadline: float) -> None:
+        """There is nothing to have."""
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """There is nothing to let go."""
-
-    @contextmanager
-    def taken(self, patience: float) -> Iterator[None]:
-        """Run the block."""
-        yield
 
 
 class FileLock:
-    """Puts SQLite's writers in a queue: its own busy handler sleeps and retries, and some wait for long.
+    """Puts the processes that write to SQLite in a queue: its own busy handler sleeps and retries, and some wait long.
 
     It also keeps commits and checkpoints of several processes apart (SQLite 3.7.0 to 3.51.2 can corrupt the
-    database when both run at once), because a checkpoint runs at the end of a commit. Re-entrant by thread.
+    database when both run at once), because a checkpoint runs at the end of a commit. For one thread at a time.
     """
 
     def __init__(self, database: Path) -> None:
         self._database = database
         self._path = Path(f"{database}.lock")
-        self._threads = threading.RLock()
-        self._depth = 0
+        self._descriptor = -1
         self._waiter: _Waiter | None = None
 
-    def hold(self) -> None:
-        """Keep this process's other threads out."""
-        self._threads.acquire()
+    def acquire(self, deadline: float) -> None:
+        """Have the lock; raises Unavailable when it was not free by then (seconds of the monotonic clock)."""
+        self._descriptor = self._locked(deadline)
 
-    def let_go(self) -> None:
-        """Let them in again."""
-        self._threads.release()
-
-    @contextmanager
-    def taken(self, patience: float) -> Iterator[None]:
-        """Run the block with the lock; raises Unavailable when it was not free within so many seconds."""
-        deadline = time.monotonic() + patience
-        if not self._threads.acquire(timeout=patience):
-            raise faults.busy()
-        try:
-            descriptor = self._locked(deadline) if self._depth == 0 else None
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-                if descriptor is not None:
-                    _release(descriptor)
-        finally:
-            self._threads.release()
+    def release(self) -> None:
+        """Let the lock go."""
+        _release(self._descriptor)
 
     def _locked(self, deadline: float) -> int:
         """Return the lock file's descriptor once the lock is ours."""

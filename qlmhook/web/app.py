@@ -47,7 +47,7 @@ def _warn_of_strays(service: Service) -> None:
 
 
 def _go_on_in_child(service: Service) -> None:
-    service.go_on()
+    service.go_on(in_child=True)
     _start_worker(service)
 
 

@@ -173,6 +173,16 @@ class TestBusy:
         assert shop.client.get("/readyz").status_code == 200
 
 
+@contextmanager
+def taken(lock: FileLock, patience: float) -> Iterator[None]:
+    """Have a lock, or raise Unavailable when it does not come within so many seconds."""
+    lock.acquire(time.monotonic() + patience)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class TestLockFile:
     """SQLite's writers wait for a file, each process in a thread beside the one that asks."""
 
@@ -180,26 +190,26 @@ class TestLockFile:
         """Else a process that nobody asks for anything would stop all others."""
         idle, busy = FileLock(tmp_path / "test.db"), FileLock(tmp_path / "test.db")
         (tmp_path / "test.db").touch()
-        with busy.taken(1), pytest.raises(Unavailable), idle.taken(0.05):
+        with taken(busy, 1), pytest.raises(Unavailable), taken(idle, 0.05):
             pass
 
         for _ in range(20):
-            with busy.taken(5):
+            with taken(busy, 5):
                 pass
-            with idle.taken(5):
+            with taken(idle, 5):
                 pass
 
     def test_waiting_again_and_again_takes_no_more_than_one_thread(self, tmp_path: Path) -> None:
         idle, busy = FileLock(tmp_path / "test.db"), FileLock(tmp_path / "test.db")
         (tmp_path / "test.db").touch()
         before = set(threading.enumerate())
-        with busy.taken(1):
+        with taken(busy, 1):
             for _ in range(5):
-                with pytest.raises(Unavailable), idle.taken(0.01):
+                with pytest.raises(Unavailable), taken(idle, 0.01):
                     pass
             assert len(set(threading.enumerate()) - before) == 1
 
-        with idle.taken(5):
+        with taken(idle, 5):
             pass
 
     def test_it_comes_to_who_waits(self, tmp_path: Path) -> None:
@@ -210,11 +220,11 @@ class TestLockFile:
 
         def wait() -> None:
             waits.set()
-            with second.taken(10):
+            with taken(second, 10):
                 entered.append("second")
 
         thread = threading.Thread(target=wait)
-        with first.taken(10):
+        with taken(first, 10):
             thread.start()
             waits.wait()
             entered.append("first")
