@@ -14,7 +14,7 @@ def read(vendor: Vendor, notification: Notification) -> Message:
     Raises MalformedNotification, or whatever a faulty plugin raises.
     """
     message = vendor.parse(notification)
-    for value in values_of(message):
+    for value in values_of(message, unusual=True):
         _refuse_unusable(value)
     for event in message.events:
         _refuse_useless(event)

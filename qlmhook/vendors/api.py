@@ -2,7 +2,7 @@
 
 import hmac
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar, Protocol
@@ -74,7 +74,7 @@ class Outcome:
     """What came of a notification that is stored and applied: when, and the licenses that its paid orders have."""
 
     at: datetime
-    licenses: tuple[IssuedLicense, ...] = ()
+    licenses: Sequence[IssuedLicense] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

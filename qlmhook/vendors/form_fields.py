@@ -29,7 +29,7 @@ def read_form(pairs: Iterable[tuple[str, str]]) -> Form:
     scalars: dict[str, str] = {}
     arrays: dict[str, list[str]] = {}
     for name, value in pairs:
-        if array := _ARRAY.fullmatch(name):
+        if array := _ARRAY.fullmatch(name) if name.endswith("]") else None:
             elements = arrays.setdefault(array["name"], [])
             if array["index"] and int(array["index"]) != len(elements):
                 raise MalformedNotification(f"The field {_shown(name)} is out of order.")

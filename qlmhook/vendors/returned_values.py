@@ -2,11 +2,11 @@
 
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 LONGEST: Mapping[str, int] = {
     "endpoint": 128,
@@ -25,9 +25,10 @@ LONGEST: Mapping[str, int] = {
 }
 """How many characters the service keeps of what a plugin returns; a longer value cannot be stored."""
 
+_SHORT = min(LONGEST.values())
 
-@dataclass(frozen=True, kw_only=True)
-class Value:
+
+class Value(NamedTuple):
     """A field's value, and where it stands."""
 
     path: str
@@ -60,23 +61,34 @@ class Value:
             return not self.is_naive_time
 
 
-def values_of(part: Any, path: str = "") -> Iterator[Value]:
-    """Yield the value of every field of a dataclass, and of those that it is made of."""
-    hints = _hints(part.__class__)
-    for field in fields(part):
-        value, place = getattr(part, field.name), f"{path}{field.name}"
-        yield Value(path=place, name=field.name, value=value, hint=hints[field.name])
+def values_of(part: Any, path: str = "", *, unusual: bool = False) -> Iterator[Value]:
+    """Yield the value of every field of a dataclass, and of those that it is made of.
+
+    With `unusual` those are left out that nobody can have anything against, which most are: short texts in ASCII, where
+    texts are meant.
+    """
+    for name, hint in _hints(part.__class__).items():
+        value = getattr(part, name)
+        if unusual and hint is str and _is_usual(value):
+            continue
+        place = f"{path}{name}"
+        yield Value(place, name, value, hint)
         if is_dataclass(value):
-            yield from values_of(value, f"{place}.")
+            yield from values_of(value, f"{place}.", unusual=unusual)
         elif isinstance(value, tuple | list):
             for index, element in enumerate(value):
                 if is_dataclass(element):
-                    yield from values_of(element, f"{place}[{index}].")
+                    yield from values_of(element, f"{place}[{index}].", unusual=unusual)
+
+
+def _is_usual(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _SHORT and value.isascii() and "\0" not in value
 
 
 @cache
 def _hints(model: Any) -> dict[str, Any]:
-    return get_type_hints(model)
+    hints = get_type_hints(model)
+    return {field.name: hints[field.name] for field in fields(model)}
 
 
 def _fits(value: Any, hint: Any) -> bool:
