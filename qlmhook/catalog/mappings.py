@@ -10,11 +10,22 @@ from qlmhook.domain.events import Item
 from qlmhook.domain.terms import Terms
 from qlmhook.errors import NotFound, PropertyError
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, any_given, given
+
+_CHANGED_SINCE = Statement[models.ServerProperty](
+    lambda: models.ServerProperty.select().where(models.ServerProperty.updated_at > given("at")).limit(1)
+)
+_BY_NAMES = Statement[models.ServerProperty](
+    lambda: models.ServerProperty.select().where(models.ServerProperty.name.in_(any_given("names")))
+)
+_BY_NAME = Statement[models.ServerProperty](
+    lambda: models.ServerProperty.select().where(models.ServerProperty.name == given("name"))
+)
 
 
 def property_value(name: str) -> str | None:
     """Return a property's value, or None; names are compared without letter case."""
-    row = models.ServerProperty.get_or_none(models.ServerProperty.name == name.strip().lower())
+    row = _BY_NAME.first(name=name.strip().lower())
     return None if row is None else row.value
 
 
@@ -66,12 +77,19 @@ def _own_names(vendor: str, about: str) -> tuple[str, str]:
 
 
 def _first_value(names: Iterable[str]) -> str | None:
-    return next((text for text in map(property_value, names) if text is not None), None)
+    keys = [name.lower() for name in names]
+    found = {row.name: row.value for row in _BY_NAMES.all(names=keys)}
+    return next((found[key] for key in keys if key in found), None)
 
 
 def is_mapped(vendor: str, product_ids: Iterable[str]) -> bool:
     """Tell whether one of a product's ids has a mapping, usable or not."""
     return any(_first_value(_own_names(vendor, product_id)) is not None for product_id in product_ids)
+
+
+def is_changed_since(at: datetime) -> bool:
+    """Tell whether a property was set since then; one that was removed takes nothing away that was sold."""
+    return _CHANGED_SINCE.first(at=at) is not None
 
 
 def is_settled(vendor: str, product_ids: Sequence[str]) -> bool:

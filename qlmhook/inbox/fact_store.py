@@ -17,6 +17,36 @@ from qlmhook.domain.facts import Fact
 from qlmhook.domain.order_lines import Subject
 from qlmhook.inbox import fact_json
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, any_given, given
+
+
+def _facts(*where: Any) -> Any:
+    table, told_by = models.Fact, models.Notification
+    return table.select(table, told_by.id, told_by.dismissed).join(told_by).where(*where).order_by(table.id)
+
+
+def _facts_named(column: Any) -> Statement[models.Fact]:
+    return Statement(lambda: _facts(models.Fact.vendor == given("vendor"), column.in_(any_given("names"))))
+
+
+def _names(column: Any) -> Statement[models.OrderName]:
+    table = models.OrderName
+    return Statement(lambda: table.select().where(table.vendor == given("vendor"), column.in_(any_given("names"))))
+
+
+_OF_ORDERS = _facts_named(models.Fact.order_ref)
+_OF_SUBSCRIPTIONS = _facts_named(models.Fact.subscription_ref)
+_OF_GROUPS = _facts_named(models.Fact.group_ref)
+_OF_CUSTOMERS = _facts_named(models.Fact.customer_ref)
+_OF_ADDRESS = Statement[models.Fact](lambda: _facts(models.Fact.email == given("email")))
+_TOLD = Statement[models.Fact](
+    lambda: models.Fact.select(models.Fact.digest, models.Fact.form).where(models.Fact.digest.in_(any_given("digests")))
+)
+_NAMED = _names(models.OrderName.order_ref)
+_NAMING = _names(models.OrderName.name)
+_LAST_DECISION = Statement[models.Decision](
+    lambda: models.Decision.select().order_by(models.Decision.id.desc()).limit(1)
+)
 
 
 def record(notification: models.Notification, vendor: str, event: Event) -> bool:
@@ -25,20 +55,25 @@ def record(notification: models.Notification, vendor: str, event: Event) -> bool
     parts: Iterable[Item | None] = event.items or (None,)
     learned_at = _learned_at(notification)
     told_of = [replace(event, items=(item,) if item else ()) for item in parts]
-    every = [_row(notification, vendor, part, learned_at) for part in told_of]
-    rows = {row["digest"]: row for row in every}
-    table = models.Fact
-    # what was told before there was the form of today is known by what it was identified by then
-    first_digests = {digest: fact_json.digest_of(vendor, row["data"], 1) for digest, row in rows.items()}
-    told = table.select(table.digest, table.form).where(table.digest.in_([*rows, *first_digests.values()]))
-    known = {(row.digest, row.form == 1) for row in told}
+    rows, first_digests = {}, {}
+    for part in told_of:
+        data = fact_json.dumped(part)
+        digest = fact_json.digest_of(vendor, data)
+        # what was told before there was the form of today is known by what it was identified by then
+        first_digests[digest] = fact_json.digest_of(vendor, data, 1)
+        rows[digest] = {
+            **_columns(notification, vendor, part, learned_at),
+            "data": fact_json.to_text(data),
+            "digest": digest,
+        }
+    known = {(row.digest, row.form == 1) for row in _TOLD.all(digests=[*rows, *first_digests.values()])}
     news = [
         row
         for digest, row in rows.items()
         if not {(digest, True), (digest, False), (first_digests[digest], True)} & known
     ]
     if news:
-        table.insert_many(news).execute()
+        models.Fact.add(news)
     return bool(news)
 
 
@@ -47,15 +82,13 @@ def _record_names(vendor: str, event: Event) -> None:
     names = set(event.also_known_as) - {event.order_ref, ""}
     if not names:
         return
-    known = {row.name for row in table.select().where(table.vendor == vendor, table.order_ref == event.order_ref)}
+    known = {row.name for row in _NAMED.all(vendor=vendor, names=[event.order_ref])}
     new = [{"vendor": vendor, "order_ref": event.order_ref, "name": name} for name in sorted(names - known)]
-    if new:
-        table.insert_many(new).execute()
+    table.add(new)
 
 
-def _row(notification: models.Notification, vendor: str, event: Event, learned_at: datetime) -> dict[str, Any]:
+def _columns(notification: models.Notification, vendor: str, event: Event, learned_at: datetime) -> dict[str, Any]:
     item = event.items[0] if event.items else None
-    data = fact_json.to_text(event)
     return {
         "notification": notification,
         "vendor": vendor,
@@ -69,14 +102,12 @@ def _row(notification: models.Notification, vendor: str, event: Event, learned_a
         "at": event.at,
         "learned_at": learned_at,
         "form": fact_json.FORM,
-        "data": data,
-        "digest": fact_json.digest_of(vendor, data),
     }
 
 
 def _learned_at(notification: models.Notification) -> datetime:
     """What arrives after an operator's decision was learned after it, even if the clock was set back meanwhile."""
-    decision = models.Decision.select().order_by(models.Decision.id.desc()).first()
+    decision = _LAST_DECISION.first()
     if decision is None:
         return notification.received_at
     after_it: datetime = decision.at + timedelta(microseconds=1)
@@ -85,16 +116,13 @@ def _learned_at(notification: models.Notification) -> datetime:
 
 def names_of_orders(vendor: str, order_refs: Iterable[str]) -> list[frozenset[str]]:
     """Return the names of these orders, those of one order together; of one that has no other name nothing."""
-    table = models.OrderName
     pairs: set[tuple[str, str]] = set()
     known: set[str] = set()
     new = set(order_refs) - {""}
     while new:
         known |= new
-        found = set()
-        for column in (table.order_ref, table.name):
-            rows = table.select().where(table.vendor == vendor, column.in_(sorted(new)))
-            found |= {(row.order_ref, row.name) for row in rows}
+        rows = [named for which in (_NAMED, _NAMING) for named in which.all(vendor=vendor, names=sorted(new))]
+        found = {(row.order_ref, row.name) for row in rows}
         pairs |= found
         new = {name for pair in found for name in pair} - known
     return order_names.joined(sorted(pairs))
@@ -103,7 +131,7 @@ def names_of_orders(vendor: str, order_refs: Iterable[str]) -> list[frozenset[st
 def of_order(vendor: str, order_ref: str) -> list[Fact]:
     """Return every fact about an order, by whichever of its names."""
     groups = names_of_orders(vendor, [order_ref])
-    facts = _with(vendor, models.Fact.order_ref, {order_ref}.union(*groups))
+    facts = [_decode(row) for row in _with(vendor, _OF_ORDERS, {order_ref}.union(*groups))]
     return order_names.under_one_name(facts, groups)
 
 
@@ -116,23 +144,22 @@ def about(
     customer_refs: Collection[str] = (),
 ) -> dict[Subject, list[Fact]]:
     """Return every fact about the licenses that these orders, subscriptions, groups and customers are about."""
-    table = models.Fact
-    members = _with(vendor, table.group_ref, set(group_refs) - {""})
-    customers = _with(vendor, table.customer_ref, set(customer_refs) - {""})
-    wanted = ({fact.event.order_ref for fact in [*members, *customers]} | set(order_refs)) - {""}
-    references = ({fact.item.subscription_ref for fact in members if fact.item} | set(subscription_refs)) - {""}
+    members = _with(vendor, _OF_GROUPS, set(group_refs))
+    customers = _with(vendor, _OF_CUSTOMERS, set(customer_refs))
+    wanted = ({row.order_ref for row in [*members, *customers]} | set(order_refs)) - {""}
+    references = ({row.subscription_ref for row in members} | set(subscription_refs)) - {""}
     groups = names_of_orders(vendor, wanted)
     wanted = wanted.union(*groups)
-    of_orders = _with(vendor, table.order_ref, wanted)
-    references |= {fact.item.subscription_ref for fact in of_orders if fact.item} - {""}
-    of_subscriptions = _with(vendor, table.subscription_ref, references)
-    others = {fact.event.order_ref for fact in of_subscriptions} - wanted - {""}
+    of_orders = _with(vendor, _OF_ORDERS, wanted)
+    references |= {row.subscription_ref for row in of_orders} - {""}
+    of_subscriptions = _with(vendor, _OF_SUBSCRIPTIONS, references)
+    others = {row.order_ref for row in of_subscriptions} - wanted - {""}
     groups += names_of_orders(vendor, others)
     others = others.union(*groups) - wanted
-    every = [*members, *customers, *of_orders, *of_subscriptions, *_with(vendor, table.order_ref, others)]
+    every = [*members, *customers, *of_orders, *of_subscriptions, *_with(vendor, _OF_ORDERS, others)]
     every += _of_groups_and_customers(vendor, every)
-    facts = {fact.arrival: fact for fact in every}
-    one_name = order_names.under_one_name(list(facts.values()), groups)
+    facts = [_decode(row) for row in {row.id: row for row in every}.values()]
+    one_name = order_names.under_one_name(facts, groups)
     return {
         subject: told
         for subject, told in order_lines.sort_out(vendor, one_name).items()
@@ -142,14 +169,12 @@ def about(
     }
 
 
-def _of_groups_and_customers(vendor: str, facts: Collection[Fact]) -> list[Fact]:
-    """Return what was told of the groups and of the customers that facts name."""
-    table = models.Fact
-    groups = {fact.item.group_ref for fact in facts if fact.item} - {""}
-    customers = {fact.event.customer_ref for fact in facts} - {""}
-    told = [fact for fact in _with(vendor, table.group_ref, groups) if fact.item and not fact.item.subscription_ref]
-    of_customers = _with(vendor, table.customer_ref, customers)
-    return told + [fact for fact in of_customers if fact.event.kind is EventKind.CUSTOMER]
+def _of_groups_and_customers(vendor: str, rows: Collection[models.Fact]) -> list[models.Fact]:
+    """Return what was told of the groups and of the customers that these name."""
+    of_groups = _with(vendor, _OF_GROUPS, {row.group_ref for row in rows})
+    of_customers = _with(vendor, _OF_CUSTOMERS, {row.customer_ref for row in rows})
+    told = [row for row in of_groups if not row.subscription_ref]
+    return told + [row for row in of_customers if row.kind == EventKind.CUSTOMER.value]
 
 
 def is_overtaken(vendor: str, event: Event, notification_id: int) -> bool:
@@ -158,7 +183,7 @@ def is_overtaken(vendor: str, event: Event, notification_id: int) -> bool:
     Another one spoke of them, they were paid for, or an operator decided.
     """
     references = {item.subscription_ref for item in event.items} - {""}
-    facts = _with(vendor, models.Fact.subscription_ref, references)
+    facts = [_decode(row) for row in _with(vendor, _OF_SUBSCRIPTIONS, references)]
     mine = [fact for fact in facts if fact.told_by == notification_id]
     if not mine or event.kind is not EventKind.SUBSCRIPTION:
         return False
@@ -189,17 +214,11 @@ def count_told(notification_ids: Collection[int]) -> dict[int, int]:
 
 def of_customer(email_key: str) -> list[Fact]:
     """Return every fact that carries this address."""
-    return _load(models.Fact.email == email_key)
+    return [_decode(row) for row in _OF_ADDRESS.all(email=email_key)]
 
 
-def _with(vendor: str, column: Any, values: set[str]) -> list[Fact]:
-    return _load(models.Fact.vendor == vendor, column.in_(sorted(values))) if values else []
-
-
-def _load(*where: Any) -> list[Fact]:
-    table, told_by = models.Fact, models.Notification
-    rows = table.select(table, told_by.id, told_by.dismissed).join(told_by)
-    return [_decode(row) for row in rows.where(*where).order_by(table.id)]
+def _with(vendor: str, which: Statement[models.Fact], names: set[str]) -> list[models.Fact]:
+    return which.all(vendor=vendor, names=sorted(names - {""}))
 
 
 def _decode(row: models.Fact) -> Fact:

@@ -9,11 +9,42 @@ from qlmhook.domain.events import Message
 from qlmhook.domain.holds import Hold
 from qlmhook.errors import NotFound, SignatureRejected
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, any_given, given
 from qlmhook.vendors.accounts import Account
 from qlmhook.vendors.api import Notification, Vendor, Verified
 from qlmhook.vendors.form_body import FORM, parse_form
 
 STATES = ("done", "ignored", "held")
+
+_BY_ID = Statement[models.Notification](
+    lambda: models.Notification.select().where(models.Notification.id == given("id"))
+)
+_BY_DIGEST = Statement[models.Notification](
+    lambda: models.Notification.select().where(models.Notification.digest == given("digest"))
+)
+_BY_SIGNED_DIGEST = Statement[models.Notification](
+    lambda: models.Notification.select().where(models.Notification.signed_digest == given("signed_digest")).limit(1)
+)
+_KEY_USE = Statement[models.KeyUse](
+    lambda: models.KeyUse.select().where(
+        models.KeyUse.vendor == given("vendor"), models.KeyUse.key_id == given("key_id")
+    )
+)
+_HOLDS_FOR = Statement[models.Hold](lambda: models.Hold.select().where(models.Hold.subject.in_(any_given("subjects"))))
+_HOLDS_OF = Statement[models.Hold](
+    lambda: models.Hold.select().where(models.Hold.notification.in_(any_given("notifications")))
+)
+_HOLDS_OF_ORDERS = Statement[models.Hold](
+    lambda: models.Hold.select().where(
+        models.Hold.vendor == given("vendor"), models.Hold.order_ref.in_(any_given("names"))
+    )
+)
+_HOLDS_OF_SUBSCRIPTIONS = Statement[models.Hold](
+    lambda: models.Hold.select().where(
+        models.Hold.vendor == given("vendor"), models.Hold.subscription_ref.in_(any_given("names"))
+    )
+)
+_LET_GO = Statement[models.Hold](lambda: models.Hold.delete().where(models.Hold.notification == given("notification")))
 
 UNREADABLE = Message(kind="", order_ref="", order_status="")
 """Stands for what a verified notification says when its plugin cannot tell."""
@@ -26,7 +57,7 @@ def enter(account: Account, notification: Notification, verified: Verified, mess
     one. Raises SignatureRejected for one that carries the signature of another with a different meaning.
     """
     digest = _digest(account.name, _content(account.vendor, notification))
-    row = models.Notification.get_or_none(models.Notification.digest == digest)
+    row = _BY_DIGEST.first(digest=digest)
     if row is not None:
         row.copies += 1
         describe(row, message)
@@ -55,7 +86,7 @@ def enter(account: Account, notification: Notification, verified: Verified, mess
 
 def note_key(vendor: str, key_id: str, merchant: str, *, now: datetime) -> str:
     """Write down that a key was used; return the merchant it was used for before, if it was another."""
-    row = models.KeyUse.get_or_none(models.KeyUse.vendor == vendor, models.KeyUse.key_id == key_id)
+    row = _KEY_USE.first(vendor=vendor, key_id=key_id)
     if row is None:
         row = models.KeyUse(vendor=vendor, key_id=key_id, merchant="")
     known: str = row.merchant if merchant and row.merchant != merchant else ""
@@ -72,7 +103,7 @@ def known_vendors() -> list[str]:
 
 def _refuse_second_meaning(signed_digest: str) -> None:
     """Names and boundaries are not signed: what was signed once has the meaning in which it came first."""
-    first = models.Notification.get_or_none(models.Notification.signed_digest == signed_digest)
+    first = _BY_SIGNED_DIGEST.first(signed_digest=signed_digest)
     if first is not None:
         raise SignatureRejected(
             f"The signature is that of notification {first.id}, whose fields have other names or boundaries."
@@ -147,10 +178,8 @@ def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable
     """
     holds = list({hold.subject: hold for hold in holds}.values())
     subjects = [hold.subject for hold in holds]
-    heard = (
-        {known.subject for known in models.Hold.select().where(models.Hold.subject.in_(subjects))} if holds else set()
-    )
-    models.Hold.delete().where(models.Hold.notification == row).execute()
+    heard = {known.subject for known in _HOLDS_FOR.all(subjects=subjects)}
+    _LET_GO.run(notification=row.id)
     for hold in holds:
         models.Hold.create(
             notification=row,
@@ -187,7 +216,7 @@ def restore(row: models.Notification) -> Notification:
 
 def get(notification_id: int) -> models.Notification:
     """Return a stored notification; raises NotFound."""
-    row = models.Notification.get_or_none(models.Notification.id == notification_id)
+    row = _BY_ID.first(id=notification_id)
     if row is None:
         raise NotFound(f"There is no notification {notification_id}.")
     return row
@@ -227,15 +256,10 @@ def held_with(
 
     Each comes with the subjects of all its holds.
     """
-    hold = models.Hold
-    with_orders = hold.order_ref.in_(sorted(set(order_refs) - {""}))
-    with_subscriptions = hold.subscription_ref.in_(sorted(set(subscription_refs) - {""}))
-    found = {
-        other.notification_id
-        for which in (with_orders, with_subscriptions)
-        for other in hold.select(hold.notification).where(hold.vendor == row.vendor, which, hold.notification != row)
-    }
+    with_orders = _HOLDS_OF_ORDERS.all(vendor=row.vendor, names=sorted(set(order_refs) - {""}))
+    with_subscriptions = _HOLDS_OF_SUBSCRIPTIONS.all(vendor=row.vendor, names=sorted(set(subscription_refs) - {""}))
+    found = {other.notification_id for other in [*with_orders, *with_subscriptions]} - {row.id}
     subjects: dict[int, set[str]] = {notification_id: set() for notification_id in sorted(found)}
-    for other in hold.select().where(hold.notification.in_(list(found))) if found else ():
+    for other in _HOLDS_OF.all(notifications=sorted(found)):
         subjects[other.notification_id].add(other.subject)
     return subjects

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from qlmhook.catalog import mappings
 from qlmhook.domain import order_names, products
@@ -17,7 +18,27 @@ from qlmhook.errors import NotFound, PropertyError
 from qlmhook.licensing import overrides
 from qlmhook.licensing.overrides import Decisions
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, any_given, given
 from qlmhook.vendors.accounts import Account
+
+_FULFILLED = Statement[models.FulfilledLine](
+    lambda: (
+        models.FulfilledLine.select()
+        .where(models.FulfilledLine.vendor == given("vendor"), models.FulfilledLine.order_ref.in_(any_given("names")))
+        .order_by(models.FulfilledLine.id.desc())
+    )
+)
+
+
+def _licenses(column: Any) -> Statement[models.License]:
+    table = models.License
+    return Statement(
+        lambda: table.with_customers().where(table.vendor == given("vendor"), column.in_(any_given("names")))
+    )
+
+
+_OF_SUBSCRIPTIONS = _licenses(models.License.subscription_ref)
+_OF_ORDERS = _licenses(models.License.order_ref)
 
 Facts = Mapping[Subject, list[Fact]]
 
@@ -112,21 +133,16 @@ def fulfilled_lines(
     Those of these orders, whose names lead to the one that each is known by, and the changes of plan of these
     subscriptions.
     """
-    table = models.FulfilledLine
     places = {*order_names, *subscription_refs} - {""}
-    rows = table.select().where(table.vendor == vendor, table.order_ref.in_(sorted(places))).order_by(table.id.desc())
+    rows = _FULFILLED.all(vendor=vendor, names=sorted(places))
     return {(order_names.get(row.order_ref, row.order_ref), row.line): row.terms for row in rows}
 
 
 def _find_licenses(vendor: str, matters: list[Matter], order_refs: set[str]) -> None:
     """Give each license to the subject that it belongs to: by its reference, and by its line."""
-    table = models.License
     references = {matter.subject.subscription_ref for matter in matters} - {""}
-    found: dict[int, models.License] = {}
-    for column, values in ((table.subscription_ref, references), (table.order_ref, order_refs)):
-        if values:
-            rows = table.with_customers()
-            found |= {row.id: row for row in rows.where(table.vendor == vendor, column.in_(sorted(values)))}
+    by_reference = _OF_SUBSCRIPTIONS.all(vendor=vendor, names=sorted(references))
+    found = {row.id: row for row in [*by_reference, *_OF_ORDERS.all(vendor=vendor, names=sorted(order_refs))]}
     taken = {(license.order_ref, license.line, license.unit) for license in found.values()}
     for matter in matters:
         matter.taken = taken

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, any_given
 
 Columns = dict[str, Any]
 
-BATCH = 100
-"""How many rows one statement writes."""
+_CUSTOMERS = Statement[models.Customer](
+    lambda: models.Customer.select().where(models.Customer.id.in_(any_given("ids")))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +51,7 @@ def write(changes: Iterable[Change], cause: Cause) -> None:
         }
         for change in changes
     ]
-    for batch in batches(rows):
-        models.Audit.insert_many(batch).execute()
-
-
-def batches(rows: Sequence[Columns]) -> Iterable[Sequence[Columns]]:
-    """Part rows into so many as one statement takes."""
-    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+    models.Audit.add(rows)
 
 
 def _told(columns: Columns, customers: Mapping[int, str]) -> str:
@@ -76,5 +72,4 @@ def _addresses(changes: Sequence[Change]) -> dict[int, str]:
     ids = {
         columns["customer"] for change in changes for columns in (change.before, change.after) if "customer" in columns
     }
-    table = models.Customer
-    return {row.id: row.email for row in table.select().where(table.id.in_(list(ids - {None})))} if ids else {}
+    return {row.id: row.email for row in _CUSTOMERS.all(ids=sorted(ids - {None}))}

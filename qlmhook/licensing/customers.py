@@ -8,6 +8,11 @@ from qlmhook.domain.addresses import address_key
 from qlmhook.domain.events import Customer, Event
 from qlmhook.inbox import fact_store
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, given
+
+_BY_ADDRESS = Statement[models.Customer](
+    lambda: models.Customer.select().where(models.Customer.email_key == given("email_key"))
+)
 
 
 def save(event: Event) -> None:
@@ -19,7 +24,7 @@ def save(event: Event) -> None:
     key = address_key(event.customer.email)
     if not key:
         return
-    row = models.Customer.get_or_none(models.Customer.email_key == key)
+    row = _BY_ADDRESS.first(email_key=key)
     if row is None:
         models.Customer.create(email_key=key, told_at=event.at, **_columns([event.customer]))
         return
@@ -32,7 +37,7 @@ def save(event: Event) -> None:
 
 def find(email: str) -> models.Customer | None:
     """Return the customer with this address, if it is one."""
-    return models.Customer.get_or_none(models.Customer.email_key == address_key(email))
+    return _BY_ADDRESS.first(email_key=address_key(email))
 
 
 def _columns(customers: list[Customer]) -> dict[str, str | datetime]:

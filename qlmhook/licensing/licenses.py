@@ -16,6 +16,15 @@ from qlmhook.licensing.assessment import Matter
 from qlmhook.licensing.audit import Cause, Change, Columns
 from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, given
+
+_OF_LINE = Statement[models.License](
+    lambda: models.License.select().where(
+        models.License.vendor == given("vendor"),
+        models.License.order_ref == given("order_ref"),
+        models.License.line == given("line"),
+    )
+)
 
 
 def reconcile(
@@ -85,9 +94,8 @@ def mark_fulfilled(matter: Matter, sold: Iterable[tuple[Place, Terms]], now: dat
         {"vendor": matter.subject.vendor, "order_ref": order_ref, "line": line, "terms": source, "at": now}
         for (order_ref, line), source in new.items()
     ]
-    if rows:
-        models.FulfilledLine.insert_many(rows).execute()
-        matter.fulfilled.update(new)
+    models.FulfilledLine.add(rows)
+    matter.fulfilled.update(new)
 
 
 def _columns(matter: Matter, entitlement: Entitlement, grant: Grant, customer: models.Customer | None) -> Columns:
@@ -161,11 +169,12 @@ def _issue(
         }
         for key, (grant, columns) in zip(made, new, strict=True)
     ]
-    for batch in audit.batches(rows):
-        models.License.insert_many(batch).execute()
-    table = models.License
-    of_line = (table.vendor == matter.subject.vendor) & (table.order_ref == order_ref) & (table.line == line)
-    issued = {license.unit: license for license in table.select().where(of_line)}
+    if len(rows) == 1:
+        issued = {new[0][0].unit: models.License.create(**rows[0])}
+    else:
+        models.License.add(rows)
+        of_line = _OF_LINE.all(vendor=matter.subject.vendor, order_ref=order_ref, line=line)
+        issued = {license.unit: license for license in of_line}
     matter.licenses |= {grant.unit: issued[grant.unit] for grant, _ in new}
     return [
         Change(

@@ -9,16 +9,23 @@ from qlmhook.domain.grants import Grant
 from qlmhook.domain.purchases import Extension
 from qlmhook.domain.restrictions import Bar
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, any_given
 
 Decisions = Mapping[int, Sequence[models.Decision]]
 """The decisions about licenses by the license's id, oldest first."""
 
 
+_OF_LICENSES = Statement[models.Decision](
+    lambda: (
+        models.Decision.select().where(models.Decision.license.in_(any_given("licenses"))).order_by(models.Decision.id)
+    )
+)
+
+
 def of_licenses(license_ids: Iterable[int]) -> dict[int, list[models.Decision]]:
     """Return what operators decided about these licenses."""
     found: dict[int, list[models.Decision]] = {}
-    table = models.Decision
-    for decision in table.select().where(table.license.in_(list(license_ids))).order_by(table.id):
+    for decision in _OF_LICENSES.all(licenses=list(license_ids)):
         found.setdefault(decision.license_id, []).append(decision)
     return found
 

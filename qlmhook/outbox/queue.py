@@ -14,6 +14,15 @@ from typing import Any
 
 from qlmhook.errors import NotFound, QlmhookError
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, any_given, given
+
+_OF_ORDERS = Statement[models.Outbox](
+    lambda: (
+        models.Outbox.select()
+        .where(models.Outbox.vendor == given("vendor"), models.Outbox.order_ref.in_(any_given("names")))
+        .order_by(models.Outbox.id)
+    )
+)
 
 LEASE = timedelta(minutes=5)
 """Longer than any delivery takes, so that no row is in two hands."""
@@ -66,9 +75,7 @@ def add(
 
 def of_orders(kind: Kind, vendor: str, order_refs: Collection[str]) -> list[models.Outbox]:
     """Return the rows of a kind that are about these orders, oldest first."""
-    table = models.Outbox
-    rows = table.select().where(table.kind == kind, table.vendor == vendor, table.order_ref.in_(list(order_refs)))
-    return list(rows.order_by(table.id))
+    return [row for row in _OF_ORDERS.all(vendor=vendor, names=list(order_refs)) if row.kind == kind]
 
 
 def payload_of(row: models.Outbox) -> dict[str, Any]:

@@ -3,25 +3,23 @@
 import hmac
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
 
 from qlmhook.catalog import mappings
 from qlmhook.channels.alert.due import Alerts
-from qlmhook.domain import order_names, products
+from qlmhook.domain import products
 from qlmhook.domain.events import EventKind, Message
-from qlmhook.domain.facts import Fact, Place
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.inbox import fact_store, notification_store
-from qlmhook.licensing import key_format
-from qlmhook.licensing.outcome import Applied
 from qlmhook.services.apply import Application
 from qlmhook.services.check_message import read
+from qlmhook.services.issued_licenses import IssuedLicenses
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Account, Accounts
-from qlmhook.vendors.api import IssuedLicense, Notification, Outcome, Reply, Verified, key_id
+from qlmhook.vendors.api import Notification, Outcome, Reply, Verified, key_id
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +75,14 @@ class Intake:
             with self._database.transaction():
                 row = notification_store.enter(account, notification, verified, message)
                 self._note_key(account, verified, message)
+                news = message
                 if row.copies > 1:
-                    message = self._repeated(account, row, message)
+                    message = self._repeated(account, row, notification, news)
                     notification_store.describe(row, message)  # what the shop was asked for is not in the repeat
                     row.save()
-                issued: tuple[IssuedLicense, ...] = ()
-                if not row.dismissed:
-                    issued = _issued(self._application.apply(account, row, message, now=self._clock()))
+                is_known = row.copies > 1 and message is not news and _is_settled(row)
+                if not (row.dismissed or is_known):
+                    self._application.apply(account, row, message, now=self._clock())
         except MalformedNotification as error:
             self._keep(account, notification, verified, message, str(error))
             raise
@@ -99,7 +98,9 @@ class Intake:
             logger.exception("%s could not be applied", _name_of(account, message))
             self._keep(account, notification, verified, message, f"{INTERNAL_ERROR}: {type(error).__name__}.")
             raise Unavailable("The notification was stored, but applying it failed.") from error
-        return account.vendor.receipt(notification, verified, Outcome(at=self._clock(), licenses=issued))
+        now = self._clock()
+        issued = () if row.dismissed else IssuedLicenses(self._database, account, message, now=now)
+        return account.vendor.receipt(notification, verified, Outcome(at=now, licenses=issued))
 
     def replay(self, notification_id: int) -> models.Notification:
         """Apply a stored notification again, also a dismissed one; what it did already is not done twice.
@@ -113,13 +114,14 @@ class Intake:
         return row
 
     @staticmethod
-    def _repeated(account: Account, row: models.Notification, message: Message) -> Message:
+    def _repeated(account: Account, row: models.Notification, again: Notification, message: Message) -> Message:
         """Return what a repeat says: what it said first, although it came later.
 
         A subscription's message without a date of its own is news again if it says how things stand after another one
         said otherwise.
         """
-        first = read(account.vendor, notification_store.restore(row))
+        enrichment = bytes(row.enrichment or b"")
+        first = read(account.vendor, replace(again, received_at=row.received_at, enrichment=enrichment))
         undated = [event for event in message.events if event not in first.events]
         if undated and all(fact_store.is_overtaken(account.name, event, row.id) for event in undated):
             return message
@@ -210,32 +212,9 @@ def _name_of(account: Account, message: Message) -> str:
     return f"A verified notification of {account.name} ({', '.join(about) or 'unreadable'})"
 
 
-def _issued(applied: Applied) -> tuple[IssuedLicense, ...]:
-    """Return the usable licenses of the orders that a notification says are paid, as the shop names their lines."""
-    names = {name for event in applied.events if event.kind is EventKind.PAID for name in order_names.names_of(event)}
-    found: dict[tuple[Place, int], IssuedLicense] = {}
-    for one in applied.settled:
-        every = one.matter.entitlement.every if one.matter.entitlement else ()
-        units = {purchase.place: purchase.units for purchase in every if purchase.counts}
-        for fact in one.matter.facts:
-            if fact.event.kind is EventKind.PAID and fact.place[0] in names and fact.item is not None:
-                place = fact.event.order_ref, fact.item.line
-                for license in one.usable:
-                    if license.unit <= units.get(place, 0):
-                        found[place, license.unit] = _told_of(license, fact)
-    return tuple(found[place] for place in sorted(found))
-
-
-def _told_of(license: models.License, paid: Fact) -> IssuedLicense:
-    assert paid.item is not None
-    return IssuedLicense(
-        key=key_format.grouped(license.key),
-        order_ref=paid.place[0],
-        line=paid.place[1],
-        unit=license.unit,
-        product_id=paid.item.product_id,
-        expires_at=license.expires_at,
-    )
+def _is_settled(row: models.Notification) -> bool:
+    """Tell whether a notification did all that it could do by the mappings of today."""
+    return row.state == "done" and row.applied_at is not None and not mappings.is_changed_since(row.applied_at)
 
 
 def _paid_products(vendor: str, order_ref: str) -> set[tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """A section of the configuration that was renamed: everything that is stored of the account follows it."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -144,7 +145,7 @@ def _merge_facts(old: str, new: str) -> None:
     """Of two facts that say the same the one that was learned first stays, as if the other had been a repeat."""
     table = models.Fact
     for row in _each(table, old):
-        digest = fact_json.digest_of(new, row.data, row.form)
+        digest = fact_json.digest_of(new, json.loads(row.data), row.form)
         twin = table.get_or_none(table.digest == digest, table.id != row.id)
         later = None if twin is None else max(row, twin, key=lambda fact: (fact.learned_at, fact.id))
         if later is not None:

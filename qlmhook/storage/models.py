@@ -1,11 +1,12 @@
 """The tables. Facts are stored; what can be derived from them, such as a license's status, is not."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from qlmhook.storage import license_status
+from qlmhook.storage import license_status, statements
 from qlmhook.storage.database import WriterLock, current_database
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class _Utc:
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
     def python_value(self, value: Any) -> datetime | None:
-        naive = super().python_value(value)  # type: ignore[misc]
+        naive = datetime.fromisoformat(value) if isinstance(value, str) else value
         return None if naive is None else naive.replace(tzinfo=UTC)
 
 
@@ -41,11 +42,30 @@ class Table(peewee.Model):
     """Base of all tables: the database is the one whose transaction is running."""
 
     id = peewee.AutoField()
+    _dirty: set[str]
 
     class Meta:
         database = current_database
         legacy_table_names = False
-        only_save_dirty = True
+
+    def save(self, force_insert: bool = False, only: Any = None) -> int:
+        """Write what was set: a new row, or the changed fields of one that is in the table."""
+        if self.id is None or force_insert:
+            self.id = statements.insert(type(self), [self.__data__])
+        elif self._dirty:
+            statements.update(self, sorted(self._dirty))
+        self._dirty.clear()
+        return 1
+
+    @classmethod
+    def add(cls, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows, each with the same fields, a hundred in a statement."""
+        for start in range(0, len(rows), _BATCH):
+            statements.insert(cls, rows[start : start + _BATCH])
+
+
+_BATCH = 100
+"""How many rows one statement writes."""
 
 
 class SchemaVersion(Table):
@@ -59,7 +79,7 @@ class ServerProperty(Table):
 
     name = peewee.CharField(max_length=190, unique=True)
     value = peewee.TextField()
-    updated_at = UtcField()
+    updated_at = UtcField(index=True)
 
 
 class Notification(Table):

@@ -86,7 +86,8 @@ class Plain(Vendor):
         return message
 
     def receipt(self, notification: Notification, verified: Verified, outcome: Outcome) -> Reply:
-        return Reply(body=json.dumps(asdict(outcome), default=_told), content_type=JSON, status=self._status)
+        told = {"at": outcome.at, "licenses": [asdict(license) for license in outcome.licenses]}
+        return Reply(body=json.dumps(told, default=_told), content_type=JSON, status=self._status)
 
     def enrich(self, notification: Notification, get: Get) -> bytes:
         order_ref = self.parse(notification).order_ref

@@ -84,9 +84,9 @@ def nudge(vendor: str, order_ref: str, now: datetime) -> None:
     """Let the order's confirmation be looked at again at once: something about the order has changed."""
     if not order_ref:
         return
-    table = models.Outbox
-    waiting = (table.kind == Kind.CONFIRMATION) & (table.state == "due") & (table.attempts == 0)
-    table.update(due_at=now).where(waiting, table.vendor == vendor, table.order_ref == order_ref).execute()
+    for row in queue.of_orders(Kind.CONFIRMATION, vendor, [order_ref]):
+        if row.state == "due" and row.attempts == 0:
+            queue.describe(row, due_at=now)
 
 
 def _paid_lines(matter: Matter, order_ref: str) -> dict[str, Item]:

@@ -12,11 +12,20 @@ from qlmhook.domain.addresses import address_key
 from qlmhook.domain.entitlement import Entitlement
 from qlmhook.domain.grants import Grant
 from qlmhook.errors import NotFound, QlmhookError
-from qlmhook.licensing import audit, key_format
+from qlmhook.licensing import key_format
 from qlmhook.licensing.outcome import Settled
 from qlmhook.outbox import queue
 from qlmhook.outbox.queue import Kind
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, any_given
+
+_MAILED = Statement[models.MailedLicense](
+    lambda: (
+        models.MailedLicense.select(models.MailedLicense, models.Outbox)
+        .join(models.Outbox)
+        .where(models.MailedLicense.license.in_(any_given("licenses")))
+    )
+)
 
 DEFAULT_TEMPLATE = "Customer.NewOrder"
 
@@ -32,7 +41,7 @@ class Mailing(Channel):
         entitlement = settled.matter.entitlement
         if entitlement is None:
             return
-        self.redirect(settled.current, now=settled.now)
+        self.redirect(settled.renewed, now=settled.now)  # of others there is no mail yet
         waits = entitlement.awaited_customer != ""
         self.announce(entitlement, settled.usable, waits_for_customer=waits, now=settled.now)
 
@@ -90,8 +99,7 @@ class Mailing(Channel):
             models.MailedLicense.update(outbox=row).where(models.MailedLicense.id.in_(known)).execute()
         new = [license.id for license in licenses if license.id not in entries]
         rows = [{"vendor": vendor, "order_ref": order_ref, "license": id_, "outbox": row.id} for id_ in new]
-        for batch in audit.batches(rows):
-            models.MailedLicense.insert_many(batch).execute()
+        models.MailedLicense.add(rows)
 
     def redirect(self, licenses: Sequence[models.License], *, now: datetime) -> None:
         """Let the mails with these licenses that have not gone out go to the address that the customer has now.
@@ -101,10 +109,9 @@ class Mailing(Channel):
         customer = licenses[0].customer if licenses else None
         if customer is None:
             return
-        table, mailed = models.Outbox, models.MailedLicense
-        theirs = mailed.select(mailed, table).join(table)
-        ids = [license.id for license in licenses]
-        entries = theirs.where(mailed.license.in_(ids), table.state == "due", table.to != customer.email)
+        mailed = models.MailedLicense
+        theirs = _MAILED.all(licenses=[license.id for license in licenses])
+        entries = [entry for entry in theirs if entry.outbox.state == "due" and entry.outbox.to != customer.email]
         by_row: dict[int, list[models.MailedLicense]] = {}
         for entry in entries:
             by_row.setdefault(entry.outbox.id, []).append(entry)
@@ -199,27 +206,20 @@ def _grant_of(entitlement: Entitlement, license: models.License) -> Grant:
 
 def planned(licenses: Iterable[models.License], order_refs: Collection[str]) -> dict[tuple[int, str], bool]:
     """Tell for which licenses and orders a mail was written, and whether the mail server took it."""
-    mailed = models.MailedLicense
-    ids = [license.id for license in licenses]
-    rows = mailed.select(mailed, models.Outbox).join(models.Outbox)
-    found = rows.where(mailed.license.in_(ids), mailed.order_ref.in_(sorted(order_refs)))
+    mailed = _MAILED.all(licenses=[license.id for license in licenses])
+    found = [entry for entry in mailed if entry.order_ref in order_refs]
     return {(entry.license_id, entry.order_ref): entry.outbox.done_at is not None for entry in found}
 
 
 def sent_by_hand(vendor: str, order_ref: str) -> set[int]:
     """Return the ids of the licenses that an operator mailed again for this order, and the mail server took."""
-    table = models.Outbox
-    of_order = (table.vendor == vendor) & (table.order_ref == order_ref) & (table.kind == Kind.MAIL)
-    sent = table.select().where(of_order, table.done_at.is_null(False))
+    sent = [row for row in queue.of_orders(Kind.MAIL, vendor, [order_ref]) if row.done_at is not None]
     return {license_id for row in sent if (license_id := queue.payload_of(row).get("license")) is not None}
 
 
 def _entries(licenses: Iterable[models.License], order_ref: str) -> dict[int, models.MailedLicense]:
-    mailed = models.MailedLicense
-    ids = [license.id for license in licenses]
-    rows = mailed.select(mailed, models.Outbox).join(models.Outbox)
-    found = rows.where(mailed.license.in_(ids), mailed.order_ref == order_ref) if ids else ()
-    return {entry.license_id: entry for entry in found}
+    mailed = _MAILED.all(licenses=[license.id for license in licenses])
+    return {entry.license_id: entry for entry in mailed if entry.order_ref == order_ref}
 
 
 def _needs_mail(license: models.License, entry: models.MailedLicense | None) -> bool:
@@ -237,14 +237,9 @@ def _newest_mailed_order(license: models.License) -> str:
 
 
 def _waiting_mail(vendor: str, order_ref: str, template: str, to: str) -> models.Outbox | None:
-    rows = models.Outbox.select().where(
-        models.Outbox.kind == Kind.MAIL,
-        models.Outbox.state == "due",
-        models.Outbox.vendor == vendor,
-        models.Outbox.order_ref == order_ref,
-        models.Outbox.to == to,
-    )
+    mails = queue.of_orders(Kind.MAIL, vendor, [order_ref])
+    waiting = [row for row in mails if row.state == "due" and row.to == to]
     return next(
-        (row for row in rows if "license" not in (said := queue.payload_of(row)) and said["template"] == template),
+        (row for row in waiting if "license" not in (said := queue.payload_of(row)) and said["template"] == template),
         None,
     )

@@ -99,6 +99,12 @@ class FulfilledLine(FrozenTable):
         indexes = ((("vendor", "order_ref", "line"), True),)
 
 
+class ServerProperty(FrozenTable):
+    name = peewee.CharField(max_length=190, unique=True)
+    value = peewee.TextField()
+    updated_at = peewee.DateTimeField(index=True)
+
+
 class Outbox(FrozenTable):
     kind = peewee.CharField(max_length=16)
 
@@ -108,6 +114,7 @@ def upgrade(database: peewee.Database) -> None:
     if isinstance(database, MySQL):
         for table in sorted(TABLES & set(database.get_tables())):
             _make_exact(database, table)
+    reshape(database, ServerProperty)
     reshape(database, Notification)
     reshape(database, Fact, filled={"group_ref": "", "customer_ref": "", "form": 1})
     reshape(database, OrderName)
