@@ -168,3 +168,15 @@ def test_terms_of_a_plan_have_a_place_of_their_own() -> None:
 
     assert plan_changes.place_of(word) == ("S", f"plan {'p' * 75}")
     assert plan_changes.place_of(of_group)[0] == "G"
+
+
+def test_a_word_that_leaves_the_rest_unchanged_is_none_on_how_it_stands() -> None:
+    stopped = subscription(on=4, ends=40, standing=Standing(stopped=True))
+    told = change(quantity=5)
+    rest = replace(told, event=replace(told.event, standing=Standing(replaces=True, unchanged=True)))
+
+    found = derived([FIRST, stopped, rest], JUDGED)
+
+    assert [purchase.quantity for purchase in found.every] == [5]
+    assert [bar.why for bar in found.suspended] == ["The subscription is stopped."]
+    assert derived([FIRST, stopped, told], JUDGED).suspended == ()
