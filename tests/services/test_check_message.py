@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -27,7 +28,12 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NAIVE = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 (what a plugin must not return)
 ITEM = Item(line="1", product_id="101")
 PAID = Event(kind=EventKind.PAID, order_ref="1", at=NOON, placed_at=NOON, items=(ITEM,))
-SUBSCRIPTION = replace(PAID, kind=EventKind.SUBSCRIPTION, standing=Standing())
+REVIEW = replace(PAID, kind=EventKind.UNDER_REVIEW)
+REFUNDED = replace(PAID, kind=EventKind.REFUNDED)
+SUBSCRIPTION = replace(
+    PAID, kind=EventKind.SUBSCRIPTION, items=(replace(ITEM, subscription_ref="S"),), standing=Standing()
+)
+CUSTOMER = replace(PAID, kind=EventKind.CUSTOMER, items=(), customer=Customer(email="ann@example.com"))
 
 
 class Told(Vendor):
@@ -165,11 +171,89 @@ def test_every_general_id_is_as_short_as_the_others(shop: Shop) -> None:
     assert refused(shop, general).startswith("events[1].items[0].general_ids is longer than 64 characters")
 
 
-@pytest.mark.parametrize("event", [PAID, SUBSCRIPTION], ids=["paid", "subscription"])
-def test_what_is_bought_or_subscribed_names_a_line(shop: Shop, event: Event) -> None:
-    sentence = f"The plugin's {event.kind.value} event names no line: its items are empty."
+REFUSED = {
+    "a payment of nothing": (replace(PAID, items=()), "paid event names no line: its items are empty."),
+    "a review of nothing": (replace(REVIEW, items=()), "under_review event names no line: its items are empty."),
+    "no subscription": (replace(SUBSCRIPTION, items=()), "subscription event names no line: its items are empty."),
+    "no order": (replace(PAID, order_ref=""), "paid event names no order: its order_ref is empty."),
+    "a refund of nothing": (
+        replace(REFUNDED, items=()),
+        "refunded event names no line: give it items, or say whole_order=True if it is about all lines of its order.",
+    ),
+    "some lines and all": (
+        replace(REFUNDED, whole_order=True),
+        "refunded event says whole_order and cannot: that is for money that went back, without items.",
+    ),
+    "a review of whatever it is": (
+        replace(REVIEW, items=(), whole_order=True),
+        "under_review event says whole_order and cannot: that is for money that went back, without items.",
+    ),
+    "a line twice": (
+        replace(REFUNDED, items=(ITEM, ITEM)),
+        "refunded event names line '1' twice: put what is told of a line into one item.",
+    ),
+    "an item of no line": (
+        replace(PAID, items=(replace(ITEM, line=""),)),
+        "paid event has an item without a line: name it, the same in every message.",
+    ),
+    "an item of no subscription": (
+        replace(SUBSCRIPTION, items=(ITEM,)),
+        "subscription event names no subscription: give its item a subscription_ref or a group_ref.",
+    ),
+    "nobody's customer": (
+        replace(CUSTOMER, order_ref=""),
+        "customer event must name whose customer it describes, by customer_ref or order_ref alone.",
+    ),
+    "the customer of a line": (
+        replace(CUSTOMER, items=(ITEM,)),
+        "customer event must name whose customer it describes, by customer_ref or order_ref alone.",
+    ),
+}
+"""Events that say nothing usable, and what the plugin's author is told."""
 
-    assert refused(shop, replace(event, items=())) == sentence
+
+@pytest.mark.parametrize(("event", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_an_event_that_says_nothing_usable_is_refused(event: Event, sentence: str) -> None:
+    with pytest.raises(MalformedNotification) as caught:
+        read(told(PAID, event), BODY)
+
+    assert str(caught.value) == f"The plugin's {sentence}"
+
+
+NUMBERS = {
+    "sequence": (
+        replace(PAID, sequence=2**63),
+        "The sequence of the plugin's paid event has more than 64 bits; give a smaller number.",
+    ),
+    "quantity": (
+        replace(PAID, items=(ITEM, replace(ITEM, line="2", quantity=0))),
+        "The quantity of items[1] in the plugin's paid event is 0; the least is 1.",
+    ),
+    "undone_quantity": (
+        replace(REFUNDED, items=(replace(ITEM, undone_quantity=0),)),
+        "The undone_quantity of items[0] in the plugin's refunded event is 0; the least is 1.",
+    ),
+    "amount": (
+        replace(PAID, items=(replace(ITEM, amount=Decimal(1)),)),
+        "The amount of items[0] in the plugin's paid event is 1 in ''; meant are a number and a currency of three "
+        "capital letters, such as EUR.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "sentence"), NUMBERS.values(), ids=NUMBERS)
+def test_a_number_that_is_none_is_refused(event: Event, sentence: str) -> None:
+    with pytest.raises(MalformedNotification) as caught:
+        read(told(PAID, event), BODY)
+
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("event", [REVIEW, REFUNDED, SUBSCRIPTION, CUSTOMER], ids=lambda event: event.kind.value)
+def test_an_event_that_a_person_must_look_at_need_say_no_more(event: Event) -> None:
+    unclear = replace(event, items=(), unclear="Look the order up in the shop.")
+
+    assert read(told(unclear), BODY).events == (unclear,)
 
 
 def refused(shop: Shop, event: Event) -> str:
