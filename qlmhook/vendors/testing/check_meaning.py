@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from decimal import Decimal
 
 import pytest
 
-from qlmhook.domain.events import Event, EventKind, Item, Message
+from qlmhook.domain import usable
+from qlmhook.domain.events import Event, Message
 from qlmhook.errors import MalformedNotification
 from qlmhook.vendors.api import Outcome
 from qlmhook.vendors.returned_values import LONGEST, Value, values_of
@@ -17,7 +17,6 @@ from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_n
 from qlmhook.vendors.testing.watched_builtins import watched
 
 _PRODUCT_ID = re.compile(r"[0-9A-Za-z_.-]+")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _SHOWN = 20
 
 
@@ -66,18 +65,20 @@ class Meaning(Subject):
         )
 
     def test_every_event_says_what_it_is_about(self) -> None:
-        """The core refuses an event that names too little, or two things at once."""
-        expect_none(f"An event of `{name}` {fault}." for name, event in self._events() for fault in _unusable(event))
+        """The core refuses what names too little, two things at once, or what nothing would come of."""
+        expect_none(
+            f"The {event.kind.name} event of `{name}` {fault}."
+            for name, event in self._typed_events()
+            for fault in usable.useless_in(event)
+        )
 
     def test_the_lines_of_an_order_are_distinct(self) -> None:
         """Each line has a name of its own: two of one name would become one license."""
-        faults = []
-        for name, event in self._events():
-            lines = [item.line for item in event.items]
-            if len(set(lines)) < len(lines):
-                faults.append(f"Two items of `{name}` have the same `line`, of {lines}: number those of one product.")
-
-        expect_none(faults)
+        expect_none(
+            f"The {event.kind.name} event of `{name}` {fault}. Number those of one product."
+            for name, event in self._typed_events()
+            for fault in usable.lines_told_twice_in(event)
+        )
 
     def test_every_product_can_be_mapped(self) -> None:
         """A product's id becomes a part of a property's name, which cannot have every character."""
@@ -92,11 +93,9 @@ class Meaning(Subject):
     def test_an_amount_has_its_currency(self) -> None:
         """A number alone cannot be added to others."""
         expect_none(
-            f"An item of `{name}` has the amount {item.amount} in the currency {item.currency!r}: say it as ISO 4217 "
-            "does, in three capital letters."
-            for name, event in self._events()
-            for item in event.items
-            if item.amount is not None and not (_is_number(item.amount) and _CURRENCY.fullmatch(item.currency))
+            f"The {event.kind.name} event of `{name}` {fault}."
+            for name, event in self._typed_events()
+            for fault in usable.amounts_unclear_in(event)
         )
 
     def test_nothing_is_kept_between_calls(self) -> None:
@@ -194,44 +193,10 @@ class Meaning(Subject):
             for value in values_of(message):
                 yield f"{value.path} of the message `{name}`", value
 
-
-def _is_number(amount: object) -> bool:
-    """What is no Decimal is another check's matter."""
-    return not isinstance(amount, Decimal) or amount.is_finite()
-
-
-def _unusable(event: Event) -> Iterator[str]:
-    """Say what the core has against an event, in words that follow "An event"."""
-    told = event.kind.name
-    about_orders = event.kind not in (EventKind.SUBSCRIPTION, EventKind.CUSTOMER)
-    if about_orders and not event.order_ref:
-        yield f"is {told} and has no order_ref: name the order"
-    if event.kind in (EventKind.PAID, EventKind.SUBSCRIPTION):
-        if not event.items:
-            yield f"is {told} and has no items: name the lines"
-        if event.whole_order:
-            yield f"is {told} and says whole_order, which is for money that goes back: leave it out"
-    elif event.kind is EventKind.CUSTOMER:
-        if event.items or event.whole_order:
-            yield "is CUSTOMER and names lines: leave out items and whole_order"
-        if not (event.customer_ref or event.order_ref):
-            yield "is CUSTOMER and says whose: set customer_ref or order_ref"
-    elif event.items and event.whole_order:
-        yield f"is {told}, names lines and says whole_order, too: do one of both"
-    elif not (event.items or event.whole_order or event.unclear):
-        yield f"is {told} and names nothing: give it items, or say whole_order=True if it is about all of them"
-    for item in event.items:
-        yield from (f"is {told}, and {fault}" for fault in _unusable_item(event.kind, item))
-
-
-def _unusable_item(kind: EventKind, item: Item) -> Iterator[str]:
-    if kind is EventKind.SUBSCRIPTION and not (item.subscription_ref or item.group_ref):
-        yield "an item has neither subscription_ref nor group_ref: name the subscription"
-    if kind is not EventKind.SUBSCRIPTION and not item.line:
-        yield "an item has no line: name it, the same in every message"
-    if kind is EventKind.PAID and not item.product_id:
-        yield f"the item {item.line!r} has no product_id: name what was bought"
-    if item.quantity < 1:
-        yield f"the item {item.line!r} has the quantity {item.quantity}: the least is 1"
-    if item.undone_quantity is not None and item.undone_quantity < 1:
-        yield f"the item {item.line!r} has the undone_quantity {item.undone_quantity}: say how many, or None for all"
+    def _typed_events(self) -> list[tuple[str, Event]]:
+        """The events whose values are what they should be; that all are is two checks of their own."""
+        return [
+            (name, event)
+            for name, event in self._events()
+            if all(value.is_of_its_type and not value.is_naive_time for value in values_of(event))
+        ]
