@@ -14,7 +14,7 @@ class Agreement(Subject):
     def test_every_message_is_told_as_what_it_is(self) -> None:
         """A lost dispute is no won one, and a payment under review is none yet."""
         faults = []
-        for name, message in self._understood().items():
+        for name, message in self._understood.items():
             kinds = {event.kind for event in message.events}
             if name in KINDS and (KINDS[name] not in kinds or kinds - {KINDS[name]} - BESIDE):
                 told = ", ".join(sorted(kind.name for kind in kinds)) or "nothing"
@@ -101,7 +101,7 @@ class Agreement(Subject):
 
     def test_every_message_is_of_one_merchant(self) -> None:
         """Another merchant under the same key is alerted, as if a stranger had it."""
-        told = {message.merchant for message in self._understood().values()} - {""}
+        told = {message.merchant for message in self._understood.values()} - {""}
 
         assert len(told) <= 1, (
             f"The messages of one account call its merchant {sorted(told)}: give `merchant` what names the account, "

@@ -1,8 +1,8 @@
 """Checks of `parse`, each for every message: what the core is told can be used, and depends on the message alone."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import pytest
 
@@ -38,27 +38,30 @@ class Meaning(Subject):
     def test_every_value_is_of_its_type(self) -> None:
         """JSON has numbers where the core wants texts."""
         expect_none(
-            f"{where} is {value.value!r}, a {type(value.value).__name__}; it must be {value.hint}."
-            for where, value in self._values()
+            f"{value.path} of the message `{name}` is {value.value!r}, a {type(value.value).__name__}; it must be "
+            f"{value.hint}."
+            for name, value in self._values
             if not value.is_of_its_type
         )
 
     def test_every_time_is_aware(self) -> None:
         """A time without a zone means another instant on another machine."""
         expect_none(
-            f"{where} is {value.value.isoformat()}, a time without a zone: give it a tzinfo, such as datetime.UTC."
-            for where, value in self._values()
+            f"{value.path} of the message `{name}` is {value.value.isoformat()}, a time without a zone: give it a "
+            "tzinfo, such as datetime.UTC."
+            for name, value in self._values
             if value.is_naive_time
         )
 
     def test_what_is_returned_fits_the_database(self) -> None:
         """A value that is too long could not be stored."""
-        proofs = map(self._verified, self._notifications().values())
-        values = [*self._values(), *((value.path, value) for proof in proofs if proof for value in values_of(proof))]
+        proofs = {name: self._verified(notification) for name, notification in self._notifications().items()}
+        proven = [(name, value) for name, proof in proofs.items() if proof for value in values_of(proof)]
 
         expect_none(
-            f"{where} has {len(text)} characters, and the service keeps {LONGEST[value.name]}: {text[:80]!r}."
-            for where, value in values
+            f"{value.path} of the message `{name}` has {len(text)} characters, and the service keeps "
+            f"{LONGEST[value.name]}: {text[:80]!r}."
+            for name, value in [*self._values, *proven]
             if value.name in LONGEST
             for text in value.texts
             if len(text) > LONGEST[value.name]
@@ -68,7 +71,7 @@ class Meaning(Subject):
         """The core refuses what names too little, two things at once, or what nothing would come of."""
         expect_none(
             f"The {event.kind.name} event of `{name}` {fault}."
-            for name, event in self._typed_events()
+            for name, event in self._typed_events
             for fault in usable.useless_in(event)
         )
 
@@ -76,7 +79,7 @@ class Meaning(Subject):
         """Each line has a name of its own: two of one name would become one license."""
         expect_none(
             f"The {event.kind.name} event of `{name}` {fault}. Number those of one product."
-            for name, event in self._typed_events()
+            for name, event in self._typed_events
             for fault in usable.lines_told_twice_in(event)
         )
 
@@ -94,14 +97,14 @@ class Meaning(Subject):
         """A number alone cannot be added to others."""
         expect_none(
             f"The {event.kind.name} event of `{name}` {fault}."
-            for name, event in self._typed_events()
+            for name, event in self._typed_events
             for fault in usable.amounts_unclear_in(event)
         )
 
     def test_nothing_is_kept_between_calls(self) -> None:
         """One object serves all threads, and messages come late, twice and in any order."""
         notifications = self._notifications(but={"unreadable"})
-        understood, used = self._understood(), self._vendor()
+        understood, used = self._understood, self._vendor()
         for name in [*notifications, *reversed(notifications)]:
             told = attempt(self._understand, notifications[name], used)
 
@@ -126,7 +129,7 @@ class Meaning(Subject):
 
     def test_parsing_needs_neither_headers_nor_arguments(self) -> None:
         """A stored notification has its body, content type, time of receipt and enrichment; the rest is not kept."""
-        understood = self._understood()
+        understood = self._understood
         for name, notification in self._notifications().items():
             stored = replace(notification, headers={}, arguments={})
             told = attempt(self._understand, stored)
@@ -153,7 +156,7 @@ class Meaning(Subject):
 
     def test_a_message_of_another_shape_is_malformed_or_understood(self) -> None:
         """A shop changes its messages one day; an exception of Python's would have them sent for ever."""
-        vendor, understood = self._vendor(), self._understood()
+        vendor, understood = self._vendor(), self._understood
         readable = [notification for name, notification in self._notifications().items() if name in understood]
         faults = []
         for other in odd_bodies.of_another_shape(readable):
@@ -177,7 +180,7 @@ class Meaning(Subject):
 
     def test_a_time_without_utc_is_malformed_or_understood(self) -> None:
         """A time of the year 1 or 9999 with an offset cannot be told in UTC: datetime raises OverflowError."""
-        vendor, understood = self._vendor(), self._understood()
+        vendor, understood = self._vendor(), self._understood
         faults = []
         for name, notification in self._notifications().items():
             for other in odd_bodies.with_times_without_utc(notification) if name in understood else ():
@@ -187,16 +190,13 @@ class Meaning(Subject):
 
         expect_none(faults[:_SHOWN])
 
-    def _values(self) -> Iterator[tuple[str, Value]]:
-        """Every value of every message, with where it stands in words."""
-        for name, message in self._understood().items():
-            for value in values_of(message):
-                yield f"{value.path} of the message `{name}`", value
+    @cached_property
+    def _values(self) -> list[tuple[str, Value]]:
+        """Every value of every message, with the message's name."""
+        return [(name, value) for name, message in self._understood.items() for value in values_of(message)]
 
+    @cached_property
     def _typed_events(self) -> list[tuple[str, Event]]:
-        """The events whose values are what they should be; that all are is two checks of their own."""
-        return [
-            (name, event)
-            for name, event in self._events()
-            if all(value.is_of_its_type and not value.is_naive_time for value in values_of(event))
-        ]
+        """The events of messages whose values are what they should be; that all are is two checks of their own."""
+        strange = {name for name, value in self._values if not value.is_of_its_type or value.is_naive_time}
+        return [(name, event) for name, event in self._events() if name not in strange]
