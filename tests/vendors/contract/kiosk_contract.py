@@ -22,7 +22,7 @@ LINES: list[dict[str, Any]] = [
         "amount": "10.00",
         "currency": "EUR",
     },
-    {"line": "2", "product": "alpha"},
+    {"line": "2", "product": "alpha", "quantity": 7},
 ]
 SALE: dict[str, Any] = {
     "kind": "paid",
