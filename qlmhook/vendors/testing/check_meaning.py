@@ -70,6 +70,12 @@ class Meaning(Subject):
     def test_every_event_says_what_it_is_about(self) -> None:
         """The core refuses what names too little, two things at once, or what nothing would come of."""
         expect_none(
+            f"The message `{name}` {fault}."
+            for name, message in self._understood.items()
+            for fault in usable.silence_of(message)
+            if name != "unknown"
+        )
+        expect_none(
             f"The {event.kind.name} event of `{name}` {fault}."
             for name, event in self._typed_events
             for fault in usable.useless_in(event)
@@ -126,6 +132,15 @@ class Meaning(Subject):
                 f"{calls.clocks[0]} is called for `{name}`: what is applied again next year would say something else. "
                 "Take the time from the message, from notification.received_at or outcome.at."
             )
+
+    def test_nothing_is_told_twice(self) -> None:
+        """One thing that happened is one event."""
+        expect_none(
+            f"`{name}` tells the same {event.kind.name} of {event.order_ref!r} twice: return one event for it."
+            for name, message in self._understood.items()
+            for event in message.events
+            if message.events.count(event) > 1
+        )
 
     def test_parsing_needs_neither_headers_nor_arguments(self) -> None:
         """A stored notification has its body, content type, time of receipt and enrichment; the rest is not kept."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from qlmhook.vendors import Customer, Event, EventKind, MalformedNotification, Message, Notification
+from qlmhook.vendors import Customer, Event, EventKind, MalformedNotification, Message, Notification, Standing
 from tests.vendors.contract.kiosk import Kiosk
 from tests.vendors.contract.mistakes import fails
 
@@ -82,6 +82,23 @@ class WholeOrderAndLines(Kiosk):
         return super().whole_order(data) or data["kind"] == "canceled"
 
 
+@fails("test_every_event_says_what_it_is_about")
+class NothingStands(Kiosk):
+    """It says nothing of a subscription that goes on."""
+
+    def event(self, data: Data, notification: Notification) -> Event:
+        event = super().event(data, notification)
+        return replace(event, standing=None) if event.standing == Standing() else event
+
+
+@fails("test_every_event_says_what_it_is_about")
+class SaysNothing(Kiosk):
+    """It has asked, and says nothing of what it was answered."""
+
+    def parts(self, data: Data) -> list[Data]:
+        return [part for part in super().parts(data) if part.get("order") != "A-6"]
+
+
 @fails("test_the_lines_of_an_order_are_distinct")
 class OneLineForAll(Kiosk):
     """It calls all lines of an order in a batch the same."""
@@ -124,6 +141,15 @@ class AsksTheTime(Kiosk):
 
     def at(self, data: Data, notification: Notification) -> datetime:
         return max(super().at(data, notification), datetime.now(UTC) - timedelta(days=36_500))
+
+
+@fails("test_nothing_is_told_twice")
+class TellsRefundsTwice(Kiosk):
+    """It reads a refund of all lines once for each."""
+
+    def parts(self, data: Data) -> list[Data]:
+        parts = super().parts(data)
+        return [*parts, *(part for part in parts if part["kind"] == "refunded")]
 
 
 @fails("test_parsing_needs_neither_headers_nor_arguments")
