@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 
 import pytest
@@ -133,6 +134,18 @@ class Meaning(Subject):
                 "Take the time from the message, from notification.received_at or outcome.at."
             )
 
+    def test_times_are_those_of_the_message(self) -> None:
+        """What is sent again later was still said, and paid, when it was."""
+        for name, message in self._understood.items():
+            later = replace(self._notifications()[name], received_at=NOON + timedelta(days=40))
+            told = attempt(lambda later=later: _clear(self._understand(later)))
+
+            assert told == _clear(message), (
+                f"The message `{name}` says something else when it comes later: take `at`, `placed_at` and `paid_at` "
+                "from the message. A shop that sends no time leaves received_at alone: override this check then, with "
+                "that reason."
+            )
+
     def test_nothing_is_told_twice(self) -> None:
         """One thing that happened is one event."""
         expect_none(
@@ -215,3 +228,8 @@ class Meaning(Subject):
         """The events of messages whose values are what they should be; that all are is two checks of their own."""
         strange = {name for name, value in self._values if not value.is_of_its_type or value.is_naive_time}
         return [(name, event) for name, event in self._events() if name not in strange]
+
+
+def _clear(message: Message) -> Message:
+    """Return a message without the orders that a person must look at: what cannot be read may be dated anyhow."""
+    return replace(message, events=tuple(event for event in message.events if not event.unclear))

@@ -143,6 +143,14 @@ class AsksTheTime(Kiosk):
         return max(super().at(data, notification), datetime.now(UTC) - timedelta(days=36_500))
 
 
+@fails("test_times_are_those_of_the_message")
+class DatedWhenItCame(Kiosk):
+    """It dates a message by when it came, which is another time when it is sent again."""
+
+    def at(self, data: Data, notification: Notification) -> datetime:
+        return notification.received_at
+
+
 @fails("test_nothing_is_told_twice")
 class TellsRefundsTwice(Kiosk):
     """It reads a refund of all lines once for each."""
