@@ -1,6 +1,7 @@
 """Checks of `parse`, each for every message: what the core is told can be used, and depends on the message alone."""
 
 import re
+import time
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -15,6 +16,7 @@ from qlmhook.vendors.returned_values import LONGEST, Value, values_of
 from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
 from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none
+from qlmhook.vendors.testing.server_zone import server_in
 from qlmhook.vendors.testing.watched_builtins import watched
 
 _PRODUCT_ID = re.compile(r"[0-9A-Za-z_.-]+")
@@ -144,6 +146,22 @@ class Meaning(Subject):
                 f"The message `{name}` says something else when it comes later: take `at`, `placed_at` and `paid_at` "
                 "from the message. A shop that sends no time leaves received_at alone: override this check then, with "
                 "that reason."
+            )
+
+    def test_the_zone_of_the_server_has_no_part(self) -> None:
+        """A time without a zone is the shop's, and another instant on a server somewhere else."""
+        if not hasattr(time, "tzset"):
+            pytest.skip("This system has one zone for all programs.")
+        for name in self._understood:
+            notification = self._notifications()[name]
+            told = []
+            for zone in ("EAST-13", "WEST+11"):
+                with server_in(zone):
+                    told.append(attempt(self._understand, notification))
+
+            assert told[0] == told[1], (
+                f"The message `{name}` says something else on a server in another zone: give a time without a zone "
+                "that of the shop, such as with to_utc, before anything else is done with it."
             )
 
     def test_nothing_is_told_twice(self) -> None:

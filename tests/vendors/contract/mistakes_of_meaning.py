@@ -151,6 +151,14 @@ class DatedWhenItCame(Kiosk):
         return notification.received_at
 
 
+@fails("test_the_zone_of_the_server_has_no_part")
+class ZoneOfTheServer(Kiosk):
+    """It takes a time without a zone for one of the server's."""
+
+    def at(self, data: Data, notification: Notification) -> datetime:
+        return super().at(data, notification).replace(tzinfo=None).astimezone(UTC)
+
+
 @fails("test_nothing_is_told_twice")
 class TellsRefundsTwice(Kiosk):
     """It reads a refund of all lines once for each."""
