@@ -11,7 +11,7 @@ import pytest
 from qlmhook.domain import usable
 from qlmhook.domain.events import Event, Message
 from qlmhook.errors import MalformedNotification
-from qlmhook.vendors.api import Outcome
+from qlmhook.vendors.api import Notification, Outcome, Vendor, Verified
 from qlmhook.vendors.returned_values import LONGEST, Value, values_of
 from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
@@ -136,6 +136,20 @@ class Meaning(Subject):
                 "Take the time from the message, from notification.received_at or outcome.at."
             )
 
+    def test_nothing_is_opened(self) -> None:
+        """The service does what I/O there is: a request must not wait for a file or for another machine."""
+        vendor = self._vendor()
+        for name, notification in self._notifications(but={"unreadable"}).items():
+            self._use(vendor, notification)  # what is read once, such as the data of a time zone, is read now
+            with watched() as calls:
+                self._use(vendor, notification)
+
+            assert not calls.opened, (
+                f"{calls.opened[0]} is called for `{name}`: open neither files nor connections in verify(), parse() "
+                "and receipt(). What is the same for ever belongs into the module, what the shop must be asked for "
+                "into enrich()."
+            )
+
     def test_times_are_those_of_the_message(self) -> None:
         """What is sent again later was still said, and paid, when it was."""
         for name, message in self._understood.items():
@@ -235,6 +249,13 @@ class Meaning(Subject):
                     faults.append(f"parse() must raise MalformedNotification for {other.body!r:.400}: {told!r}.")
 
         expect_none(faults[:_SHOWN])
+
+    def _use(self, vendor: Vendor, notification: Notification) -> None:
+        """Let a plugin do with a notification what the service lets it do in a request."""
+        attempt(vendor.parse, notification)
+        verified = attempt(vendor.verify, notification)
+        if isinstance(verified, Verified):
+            attempt(vendor.receipt, notification, verified, Outcome(at=NOON))
 
     @cached_property
     def _values(self) -> list[tuple[str, Value]]:

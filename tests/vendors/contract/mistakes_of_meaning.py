@@ -1,9 +1,11 @@
 """Mistakes in `parse` that one message shows."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar
 
 from qlmhook.vendors import Customer, Event, EventKind, MalformedNotification, Message, Notification, Standing
@@ -157,6 +159,25 @@ class ZoneOfTheServer(Kiosk):
 
     def at(self, data: Data, notification: Notification) -> datetime:
         return super().at(data, notification).replace(tzinfo=None).astimezone(UTC)
+
+
+@fails("test_nothing_is_opened")
+class ReadsItsOwnFile(Kiosk):
+    """It looks a word up in a file."""
+
+    def read(self, notification: Notification) -> Message:
+        Path(__file__).read_text("utf-8")
+        return super().read(notification)
+
+
+@fails("test_nothing_is_opened")
+class AsksTheShop(Kiosk):
+    """It asks another machine while the shop waits."""
+
+    def receipt_status(self, notification: Notification) -> int:
+        with socket.socket() as asking:
+            asking.connect_ex(("127.0.0.1", 0))
+        return super().receipt_status(notification)
 
 
 @fails("test_nothing_is_told_twice")
