@@ -1,4 +1,4 @@
-"""The state table: what each event does to a license. docs/license-states.md is made from it.
+"""The state table: what each event does to a license. docs/license-states.md shows it.
 
 The table is applied to all facts about a license at once, not one after the other, so that the order in which
 they arrive does not matter.
@@ -71,15 +71,3 @@ def effect_of(kind: EventKind, policy: Policy) -> Effect:
     if rule.otherwise is None or getattr(policy, rule.setting):
         return rule.effect
     return rule.otherwise
-
-
-def as_markdown() -> str:
-    """Return the state table as the documentation shows it."""
-    lines = ["| event | setting | what it does |", "|---|---|---|"]
-    for kind, rule in RULES.items():
-        if rule.otherwise is None:
-            lines.append(f"| {kind.value} | | {rule.effect.value} |")
-        else:
-            lines.append(f"| {kind.value} | {rule.setting} = true | {rule.effect.value} |")
-            lines.append(f"| {kind.value} | {rule.setting} = false | {rule.otherwise.value} |")
-    return "\n".join(lines) + "\n"

@@ -25,7 +25,7 @@ from qlmhook.catalog.arguments import ALIASES, ARGUMENTS
 from qlmhook.channels.mail import variables
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, load_settings
-from qlmhook.domain import purchases, rules
+from qlmhook.domain import purchases
 from qlmhook.domain.events import EventKind
 from qlmhook.inbox import notification_store
 from qlmhook.licensing import licenses
@@ -413,12 +413,6 @@ def test_an_example_of_a_template_knows_all_its_variables(
 
 
 # What an event does to a license
-
-
-def test_the_table_of_rules_is_that_of_the_program() -> None:
-    [shown] = re.findall(r"<!-- rules: begin -->\n(.*?)<!-- rules: end -->", page("license-states.md"), flags=re.S)
-
-    assert shown == rules.as_markdown()
 
 
 def test_every_status_has_its_row_in_their_order() -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -24,10 +25,17 @@ from tests.support.looking import alerts
 from tests.support.sections import section
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 NAIVE = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 (what a plugin must not return)
 ITEM = Item(line="1", product_id="101")
 PAID = Event(kind=EventKind.PAID, order_ref="1", at=NOON, placed_at=NOON, items=(ITEM,))
-SUBSCRIPTION = replace(PAID, kind=EventKind.SUBSCRIPTION, standing=Standing())
+REVIEW = replace(PAID, kind=EventKind.UNDER_REVIEW)
+REFUNDED = replace(PAID, kind=EventKind.REFUNDED)
+WON = replace(PAID, kind=EventKind.CHARGEBACK_WON)
+SUBSCRIPTION = replace(
+    PAID, kind=EventKind.SUBSCRIPTION, items=(replace(ITEM, subscription_ref="S"),), standing=Standing()
+)
+CUSTOMER = replace(PAID, kind=EventKind.CUSTOMER, items=(), customer=Customer(email="ann@example.com"))
 
 
 class Told(Vendor):
@@ -165,11 +173,183 @@ def test_every_general_id_is_as_short_as_the_others(shop: Shop) -> None:
     assert refused(shop, general).startswith("events[1].items[0].general_ids is longer than 64 characters")
 
 
-@pytest.mark.parametrize("event", [PAID, SUBSCRIPTION], ids=["paid", "subscription"])
-def test_what_is_bought_or_subscribed_names_a_line(shop: Shop, event: Event) -> None:
-    sentence = f"The plugin's {event.kind.value} event names no line: its items are empty."
+REFUSED = {
+    "a payment of nothing": (replace(PAID, items=()), "paid event names no line: its items are empty."),
+    "a review of nothing": (replace(REVIEW, items=()), "under_review event names no line: its items are empty."),
+    "no subscription": (replace(SUBSCRIPTION, items=()), "subscription event names no line: its items are empty."),
+    "no order": (replace(PAID, order_ref=""), "paid event names no order: its order_ref is empty."),
+    "a refund of nothing": (
+        replace(REFUNDED, items=()),
+        "refunded event names no line: give it items, or say whole_order=True if it is about all lines of its order.",
+    ),
+    "some lines and all": (
+        replace(REFUNDED, whole_order=True),
+        "refunded event names lines and says whole_order: do one of the two.",
+    ),
+    "a payment of whatever it is": (
+        replace(PAID, items=(), whole_order=True),
+        "paid event says whole_order, which nothing of its kind can: it is for money that went back or is disputed.",
+    ),
+    "a review of whatever it is": (
+        replace(REVIEW, items=(), whole_order=True),
+        "under_review event says whole_order, which nothing of its kind can: it is for money that went back or is "
+        "disputed.",
+    ),
+    "a line twice": (
+        replace(REFUNDED, items=(ITEM, ITEM)),
+        "refunded event names line '1' twice: put what is told of a line into one item.",
+    ),
+    "an item of no line": (
+        replace(PAID, items=(replace(ITEM, line=""),)),
+        "paid event has items[0] without a line: name it, the same in every message.",
+    ),
+    "an item of no subscription": (
+        replace(SUBSCRIPTION, items=(ITEM,)),
+        "subscription event names no subscription: give items[0] a subscription_ref or a group_ref.",
+    ),
+    "nobody's customer": (
+        replace(CUSTOMER, order_ref=""),
+        "customer event does not say whose customer it describes: give it a customer_ref or an order_ref.",
+    ),
+    "the customer of a line": (
+        replace(CUSTOMER, items=(ITEM,)),
+        "customer event names lines: it is about a customer alone, so leave out its items.",
+    ),
+    "a customer whom nothing is known of": (
+        replace(CUSTOMER, customer=Customer()),
+        "customer event describes nobody: its customer is empty.",
+    ),
+    "a product without an id": (
+        replace(PAID, items=(ITEM, replace(ITEM, line="2", product_id=""))),
+        "paid event has items[1] without a product_id: name what was bought, or say in problem why that is not known.",
+    ),
+    "a review of a product without an id": (
+        replace(REVIEW, items=(replace(ITEM, product_id=""),)),
+        "under_review event has items[0] without a product_id: name what was bought, or say in problem why that is "
+        "not known.",
+    ),
+    "an end of what never ends": (
+        replace(PAID, items=(replace(ITEM, lifetime=True, expires_at=NOON),)),
+        "paid event gives items[0] lifetime and expires_at: it never ends, or it does.",
+    ),
+    "a subscription that stands nohow": (
+        replace(SUBSCRIPTION, standing=None),
+        "subscription event does not say how the subscription stands: give it a standing, Standing() if it goes on.",
+    ),
+    "grace before the end": (
+        replace(SUBSCRIPTION, standing=Standing(grace_days=-1)),
+        "subscription event gives -1 grace_days: the least is 0.",
+    ),
+    "a pause that is over first": (
+        replace(SUBSCRIPTION, standing=Standing(paused=True, paused_from=NOON, paused_until=NOON - SECOND)),
+        "subscription event tells of a pause that ends before it begins: compare paused_from and paused_until.",
+    ),
+    "a long sequence": (
+        replace(PAID, sequence=2**63),
+        "paid event has a sequence of more than 64 bits: give it a smaller number.",
+    ),
+    "no unit": (
+        replace(PAID, items=(ITEM, replace(ITEM, line="2", quantity=0))),
+        "paid event gives items[1] the quantity 0: the least is 1.",
+    ),
+    "no unit back": (
+        replace(REFUNDED, items=(replace(ITEM, undone_quantity=0),)),
+        "refunded event gives items[0] the undone_quantity 0: the least is 1, and None means all.",
+    ),
+    "money of no country": (
+        replace(PAID, items=(replace(ITEM, amount=Decimal(1)),)),
+        "paid event gives items[0] the amount 1 in '': meant are a number and a currency of three capital letters, "
+        "such as EUR.",
+    ),
+}
+"""Events that say nothing usable, and what the plugin's author is told."""
 
-    assert refused(shop, replace(event, items=())) == sentence
+
+@pytest.mark.parametrize(("event", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_an_event_that_says_nothing_usable_is_refused(event: Event, sentence: str) -> None:
+    with pytest.raises(MalformedNotification) as caught:
+        read(told(PAID, event), BODY)
+
+    assert str(caught.value) == f"The plugin's {sentence}"
+
+
+STANDING = "it says how a subscription stands"
+CASE = "it names a refund or a dispute"
+UNITS = "it is for money that went back"
+PROBLEM = "it holds an order's line; say it in unclear"
+SOME_UNITS = (replace(ITEM, subscription_ref="S", undone_quantity=1),)
+MISPLACED = [
+    *(
+        (replace(event, standing=Standing()), f"says standing, which nothing of its kind can: {STANDING}")
+        for event in (PAID, REVIEW, REFUNDED, WON, CUSTOMER)
+    ),
+    *(
+        (replace(event, case_ref="R-1"), f"says case_ref, which nothing of its kind can: {CASE}")
+        for event in (PAID, REVIEW, SUBSCRIPTION, CUSTOMER)
+    ),
+    *(
+        (
+            replace(event, items=SOME_UNITS),
+            f"gives items[0] undone_quantity, which nothing of its kind can have: {UNITS}",
+        )
+        for event in (PAID, REVIEW, SUBSCRIPTION)
+    ),
+    (
+        replace(SUBSCRIPTION, items=(replace(ITEM, subscription_ref="S", problem="What?"),)),
+        f"gives items[0] problem, which nothing of its kind can have: {PROBLEM}",
+    ),
+]
+"""Events that say what an event of their kind cannot carry: nothing would come of it."""
+
+
+@pytest.mark.parametrize(("event", "fault"), MISPLACED, ids=[f"{e.kind.value} {f[:21]}" for e, f in MISPLACED])
+def test_what_nothing_would_come_of_is_refused(event: Event, fault: str) -> None:
+    with pytest.raises(MalformedNotification) as caught:
+        read(told(PAID, event), BODY)
+
+    assert str(caught.value) == f"The plugin's {event.kind.value} event {fault}."
+
+
+USED = {
+    "a refund of units by its name": replace(REFUNDED, case_ref="R-1", items=SOME_UNITS),
+    "a dispute of units by its name": replace(WON, case_ref="D-1", items=SOME_UNITS),
+    "a refund as the shop told the sale": replace(
+        REFUNDED, paid_at=NOON, customer_ref="C", items=(replace(ITEM, product_id="", problem="What?"),)
+    ),
+    "a line that nobody understands": replace(PAID, items=(replace(ITEM, product_id="", problem="What?"),)),
+    "a moment's pause": replace(SUBSCRIPTION, standing=Standing(paused=True, paused_from=NOON, paused_until=NOON)),
+    "a pause without a beginning": replace(SUBSCRIPTION, standing=Standing(paused=True, paused_until=NOON)),
+    "dates of a pause that is none": replace(
+        SUBSCRIPTION, standing=Standing(paused_from=NOON, paused_until=NOON - SECOND)
+    ),
+}
+"""Events that the words of the refusals do not mean."""
+
+
+@pytest.mark.parametrize("event", USED.values(), ids=USED)
+def test_what_can_be_used_is_read(event: Event) -> None:
+    assert read(told(event), BODY).events == (event,)
+
+
+@pytest.mark.parametrize("part", ["note", "unclear", "incomplete"])
+def test_a_message_without_events_says_why(part: str) -> None:
+    assert read(told(**{part: "A sentence."}), BODY).events == ()
+
+
+def test_a_message_that_says_nothing_is_refused() -> None:
+    with pytest.raises(MalformedNotification) as caught:
+        read(told(), BODY)
+
+    assert str(caught.value) == (
+        "The plugin's message has no events, and no note that says why: say in note why nothing is to be done."
+    )
+
+
+@pytest.mark.parametrize("event", [REVIEW, REFUNDED, SUBSCRIPTION, CUSTOMER], ids=lambda event: event.kind.value)
+def test_an_event_that_a_person_must_look_at_need_say_no_more(event: Event) -> None:
+    unclear = replace(event, items=(), unclear="Look the order up in the shop.")
+
+    assert read(told(unclear), BODY).events == (unclear,)
 
 
 def refused(shop: Shop, event: Event) -> str:

@@ -1,8 +1,10 @@
 """Checks between messages: what is told of a sale later is about the same order, lines, customer and merchant."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from qlmhook.domain import products
 from qlmhook.domain.events import Event, EventKind, Item
 from qlmhook.vendors.testing.messages import BESIDE, KINDS, OF_THE_SALE
 from qlmhook.vendors.testing.plugin_under_test import Subject, events_of, expect_none, lines_of, names_of
@@ -14,7 +16,7 @@ class Agreement(Subject):
     def test_every_message_is_told_as_what_it_is(self) -> None:
         """A lost dispute is no won one, and a payment under review is none yet."""
         faults = []
-        for name, message in self._understood().items():
+        for name, message in self._understood.items():
             kinds = {event.kind for event in message.events}
             if name in KINDS and (KINDS[name] not in kinds or kinds - {KINDS[name]} - BESIDE):
                 told = ", ".join(sorted(kind.name for kind in kinds)) or "nothing"
@@ -56,13 +58,24 @@ class Agreement(Subject):
         """A refund of a line that was never sold takes nothing back."""
         sold = lines_of(self._sale())
 
-        expect_none(
-            f"The message `{name}` names the line {item.line!r}, and the paid order has {sorted(sold)}: name a line "
-            "the same in every message, or say whole_order=True where a message names none."
+        told = [
+            (name, item)
             for name, event in self._events()
             if name in OF_THE_SALE and event.kind not in BESIDE
             for item in event.items
+        ]
+
+        expect_none(
+            f"The message `{name}` names the line {item.line!r}, and the paid order has {sorted(sold)}: name a line "
+            "the same in every message, or say whole_order=True where a message names none."
+            for name, item in told
             if item.line not in sold
+        )
+        expect_none(
+            f"The message `{name}` names the line {item.line!r} and gives it {difference}: name a line by what stays, "
+            "not by its place in the message, and leave out what a message does not tell of it."
+            for name, item in told
+            for difference in _differences(item, sold[item.line])
         )
 
     def test_a_test_order_is_told_as_one(self) -> None:
@@ -101,7 +114,7 @@ class Agreement(Subject):
 
     def test_every_message_is_of_one_merchant(self) -> None:
         """Another merchant under the same key is alerted, as if a stranger had it."""
-        told = {message.merchant for message in self._understood().values()} - {""}
+        told = {message.merchant for message in self._understood.values()} - {""}
 
         assert len(told) <= 1, (
             f"The messages of one account call its merchant {sorted(told)}: give `merchant` what names the account, "
@@ -114,6 +127,21 @@ class Agreement(Subject):
         orders = {event.order_ref for event in message.events}
 
         assert len(orders) > 1, f"`batch` is about several orders, and the events name {sorted(orders)} alone."
+
+
+def _differences(item: Item, sold: Item) -> Iterator[str]:
+    """Say in what an item is no item of the line that was sold; what is left out differs in nothing."""
+    if item.product_id and not _ids(item) & _ids(sold):
+        yield f"the product {item.product_id!r}, where {sold.product_id!r} was sold"
+    if item.subscription_ref not in ("", sold.subscription_ref):
+        yield f"the subscription {item.subscription_ref!r}, where {sold.subscription_ref!r} was sold"
+    units = max(item.quantity, item.undone_quantity or 1)
+    if units > sold.quantity or (item.undone_quantity is None and units not in (1, sold.quantity)):
+        yield f"{units} units, where {sold.quantity} were sold"
+
+
+def _ids(item: Item) -> set[str]:
+    return {product_id.lower() for product_id in products.ids_of(item)}
 
 
 def _payment(event: Event) -> tuple[datetime, datetime, tuple[Item, ...]]:

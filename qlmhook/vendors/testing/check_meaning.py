@@ -1,23 +1,25 @@
 """Checks of `parse`, each for every message: what the core is told can be used, and depends on the message alone."""
 
 import re
-from collections.abc import Iterator
+import time
 from dataclasses import replace
-from decimal import Decimal
+from datetime import timedelta
+from functools import cached_property
 
 import pytest
 
-from qlmhook.domain.events import Event, EventKind, Item, Message
+from qlmhook.domain import usable
+from qlmhook.domain.events import Event, Message
 from qlmhook.errors import MalformedNotification
-from qlmhook.vendors.api import Outcome
+from qlmhook.vendors.api import Notification, Outcome, Vendor, Verified
 from qlmhook.vendors.returned_values import LONGEST, Value, values_of
 from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
 from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none
+from qlmhook.vendors.testing.server_zone import server_in
 from qlmhook.vendors.testing.watched_builtins import watched
 
 _PRODUCT_ID = re.compile(r"[0-9A-Za-z_.-]+")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _SHOWN = 20
 
 
@@ -39,45 +41,56 @@ class Meaning(Subject):
     def test_every_value_is_of_its_type(self) -> None:
         """JSON has numbers where the core wants texts."""
         expect_none(
-            f"{where} is {value.value!r}, a {type(value.value).__name__}; it must be {value.hint}."
-            for where, value in self._values()
+            f"{value.path} of the message `{name}` is {value.value!r}, a {type(value.value).__name__}; it must be "
+            f"{value.hint}."
+            for name, value in self._values
             if not value.is_of_its_type
         )
 
     def test_every_time_is_aware(self) -> None:
         """A time without a zone means another instant on another machine."""
         expect_none(
-            f"{where} is {value.value.isoformat()}, a time without a zone: give it a tzinfo, such as datetime.UTC."
-            for where, value in self._values()
+            f"{value.path} of the message `{name}` is {value.value.isoformat()}, a time without a zone: give it a "
+            "tzinfo, such as datetime.UTC."
+            for name, value in self._values
             if value.is_naive_time
         )
 
     def test_what_is_returned_fits_the_database(self) -> None:
         """A value that is too long could not be stored."""
-        proofs = map(self._verified, self._notifications().values())
-        values = [*self._values(), *((value.path, value) for proof in proofs if proof for value in values_of(proof))]
+        proofs = {name: self._verified(notification) for name, notification in self._notifications().items()}
+        proven = [(name, value) for name, proof in proofs.items() if proof for value in values_of(proof)]
 
         expect_none(
-            f"{where} has {len(text)} characters, and the service keeps {LONGEST[value.name]}: {text[:80]!r}."
-            for where, value in values
+            f"{value.path} of the message `{name}` has {len(text)} characters, and the service keeps "
+            f"{LONGEST[value.name]}: {text[:80]!r}."
+            for name, value in [*self._values, *proven]
             if value.name in LONGEST
             for text in value.texts
             if len(text) > LONGEST[value.name]
         )
 
     def test_every_event_says_what_it_is_about(self) -> None:
-        """The core refuses an event that names too little, or two things at once."""
-        expect_none(f"An event of `{name}` {fault}." for name, event in self._events() for fault in _unusable(event))
+        """The core refuses what names too little, two things at once, or what nothing would come of."""
+        expect_none(
+            f"The message `{name}` {fault}."
+            for name, message in self._understood.items()
+            for fault in usable.silence_of(message)
+            if name != "unknown"
+        )
+        expect_none(
+            f"The {event.kind.name} event of `{name}` {fault}."
+            for name, event in self._typed_events
+            for fault in usable.useless_in(event)
+        )
 
     def test_the_lines_of_an_order_are_distinct(self) -> None:
         """Each line has a name of its own: two of one name would become one license."""
-        faults = []
-        for name, event in self._events():
-            lines = [item.line for item in event.items]
-            if len(set(lines)) < len(lines):
-                faults.append(f"Two items of `{name}` have the same `line`, of {lines}: number those of one product.")
-
-        expect_none(faults)
+        expect_none(
+            f"The {event.kind.name} event of `{name}` {fault}. Number those of one product."
+            for name, event in self._typed_events
+            for fault in usable.lines_told_twice_in(event)
+        )
 
     def test_every_product_can_be_mapped(self) -> None:
         """A product's id becomes a part of a property's name, which cannot have every character."""
@@ -92,17 +105,15 @@ class Meaning(Subject):
     def test_an_amount_has_its_currency(self) -> None:
         """A number alone cannot be added to others."""
         expect_none(
-            f"An item of `{name}` has the amount {item.amount} in the currency {item.currency!r}: say it as ISO 4217 "
-            "does, in three capital letters."
-            for name, event in self._events()
-            for item in event.items
-            if item.amount is not None and not (_is_number(item.amount) and _CURRENCY.fullmatch(item.currency))
+            f"The {event.kind.name} event of `{name}` {fault}."
+            for name, event in self._typed_events
+            for fault in usable.amounts_unclear_in(event)
         )
 
     def test_nothing_is_kept_between_calls(self) -> None:
         """One object serves all threads, and messages come late, twice and in any order."""
         notifications = self._notifications(but={"unreadable"})
-        understood, used = self._understood(), self._vendor()
+        understood, used = self._understood, self._vendor()
         for name in [*notifications, *reversed(notifications)]:
             told = attempt(self._understand, notifications[name], used)
 
@@ -125,9 +136,60 @@ class Meaning(Subject):
                 "Take the time from the message, from notification.received_at or outcome.at."
             )
 
+    def test_nothing_is_opened(self) -> None:
+        """The service does what I/O there is: a request must not wait for a file or for another machine."""
+        vendor = self._vendor()
+        for name, notification in self._notifications(but={"unreadable"}).items():
+            self._use(vendor, notification)  # what is read once, such as the data of a time zone, is read now
+            with watched() as calls:
+                self._use(vendor, notification)
+
+            assert not calls.opened, (
+                f"{calls.opened[0]} is called for `{name}`: open neither files nor connections in verify(), parse() "
+                "and receipt(). What is the same for ever belongs into the module, what the shop must be asked for "
+                "into enrich()."
+            )
+
+    def test_times_are_those_of_the_message(self) -> None:
+        """What is sent again later was still said, and paid, when it was."""
+        for name, message in self._understood.items():
+            later = replace(self._notifications()[name], received_at=NOON + timedelta(days=40))
+            told = attempt(lambda later=later: _clear(self._understand(later)))
+
+            assert told == _clear(message), (
+                f"The message `{name}` says something else when it comes later: take `at`, `placed_at` and `paid_at` "
+                "from the message. A shop that sends no time leaves received_at alone: override this check then, with "
+                "that reason."
+            )
+
+    def test_the_zone_of_the_server_has_no_part(self) -> None:
+        """A time without a zone is the shop's, and another instant on a server somewhere else."""
+        if not hasattr(time, "tzset"):
+            pytest.skip("This system has one zone for all programs.")
+        for name in self._understood:
+            notification = self._notifications()[name]
+            told = []
+            for zone in ("EAST-13", "WEST+11"):
+                with server_in(zone):
+                    told.append(attempt(self._understand, notification))
+
+            assert told[0] == told[1], (
+                f"The message `{name}` says something else on a server in another zone: give a time without a zone "
+                "that of the shop, such as with to_utc, before anything else is done with it."
+            )
+
+    def test_nothing_is_told_twice(self) -> None:
+        """One thing that happened is one event."""
+        expect_none(
+            f"`{name}` tells the same {event.kind.name} of {event.order_ref!r} twice: return one event for it."
+            for name, message in self._understood.items()
+            for event in message.events
+            if message.events.count(event) > 1
+        )
+
     def test_parsing_needs_neither_headers_nor_arguments(self) -> None:
         """A stored notification has its body, content type, time of receipt and enrichment; the rest is not kept."""
-        understood = self._understood()
+        understood = self._understood
         for name, notification in self._notifications().items():
             stored = replace(notification, headers={}, arguments={})
             told = attempt(self._understand, stored)
@@ -154,7 +216,7 @@ class Meaning(Subject):
 
     def test_a_message_of_another_shape_is_malformed_or_understood(self) -> None:
         """A shop changes its messages one day; an exception of Python's would have them sent for ever."""
-        vendor, understood = self._vendor(), self._understood()
+        vendor, understood = self._vendor(), self._understood
         readable = [notification for name, notification in self._notifications().items() if name in understood]
         faults = []
         for other in odd_bodies.of_another_shape(readable):
@@ -178,7 +240,7 @@ class Meaning(Subject):
 
     def test_a_time_without_utc_is_malformed_or_understood(self) -> None:
         """A time of the year 1 or 9999 with an offset cannot be told in UTC: datetime raises OverflowError."""
-        vendor, understood = self._vendor(), self._understood()
+        vendor, understood = self._vendor(), self._understood
         faults = []
         for name, notification in self._notifications().items():
             for other in odd_bodies.with_times_without_utc(notification) if name in understood else ():
@@ -188,50 +250,25 @@ class Meaning(Subject):
 
         expect_none(faults[:_SHOWN])
 
-    def _values(self) -> Iterator[tuple[str, Value]]:
-        """Every value of every message, with where it stands in words."""
-        for name, message in self._understood().items():
-            for value in values_of(message):
-                yield f"{value.path} of the message `{name}`", value
+    def _use(self, vendor: Vendor, notification: Notification) -> None:
+        """Let a plugin do with a notification what the service lets it do in a request."""
+        attempt(vendor.parse, notification)
+        verified = attempt(vendor.verify, notification)
+        if isinstance(verified, Verified):
+            attempt(vendor.receipt, notification, verified, Outcome(at=NOON))
+
+    @cached_property
+    def _values(self) -> list[tuple[str, Value]]:
+        """Every value of every message, with the message's name."""
+        return [(name, value) for name, message in self._understood.items() for value in values_of(message)]
+
+    @cached_property
+    def _typed_events(self) -> list[tuple[str, Event]]:
+        """The events of messages whose values are what they should be; that all are is two checks of their own."""
+        strange = {name for name, value in self._values if not value.is_of_its_type or value.is_naive_time}
+        return [(name, event) for name, event in self._events() if name not in strange]
 
 
-def _is_number(amount: object) -> bool:
-    """What is no Decimal is another check's matter."""
-    return not isinstance(amount, Decimal) or amount.is_finite()
-
-
-def _unusable(event: Event) -> Iterator[str]:
-    """Say what the core has against an event, in words that follow "An event"."""
-    told = event.kind.name
-    about_orders = event.kind not in (EventKind.SUBSCRIPTION, EventKind.CUSTOMER)
-    if about_orders and not event.order_ref:
-        yield f"is {told} and has no order_ref: name the order"
-    if event.kind in (EventKind.PAID, EventKind.SUBSCRIPTION):
-        if not event.items:
-            yield f"is {told} and has no items: name the lines"
-        if event.whole_order:
-            yield f"is {told} and says whole_order, which is for money that goes back: leave it out"
-    elif event.kind is EventKind.CUSTOMER:
-        if event.items or event.whole_order:
-            yield "is CUSTOMER and names lines: leave out items and whole_order"
-        if not (event.customer_ref or event.order_ref):
-            yield "is CUSTOMER and says whose: set customer_ref or order_ref"
-    elif event.items and event.whole_order:
-        yield f"is {told}, names lines and says whole_order, too: do one of both"
-    elif not (event.items or event.whole_order or event.unclear):
-        yield f"is {told} and names nothing: give it items, or say whole_order=True if it is about all of them"
-    for item in event.items:
-        yield from (f"is {told}, and {fault}" for fault in _unusable_item(event.kind, item))
-
-
-def _unusable_item(kind: EventKind, item: Item) -> Iterator[str]:
-    if kind is EventKind.SUBSCRIPTION and not (item.subscription_ref or item.group_ref):
-        yield "an item has neither subscription_ref nor group_ref: name the subscription"
-    if kind is not EventKind.SUBSCRIPTION and not item.line:
-        yield "an item has no line: name it, the same in every message"
-    if kind is EventKind.PAID and not item.product_id:
-        yield f"the item {item.line!r} has no product_id: name what was bought"
-    if item.quantity < 1:
-        yield f"the item {item.line!r} has the quantity {item.quantity}: the least is 1"
-    if item.undone_quantity is not None and item.undone_quantity < 1:
-        yield f"the item {item.line!r} has the undone_quantity {item.undone_quantity}: say how many, or None for all"
+def _clear(message: Message) -> Message:
+    """Return a message without the orders that a person must look at: what cannot be read may be dated anyhow."""
+    return replace(message, events=tuple(event for event in message.events if not event.unclear))

@@ -43,12 +43,13 @@ class Messages:
 
     They are about one sale, `paid`, as far as their names do not say otherwise. A kind that the shop does not have is
     left out, and the checks of it are skipped. `paid` has two lines or more, of one product if the shop can sell that,
-    one of them of two units or more. `partial_refund` is of some lines, `refund_of_units` of some units of a line that
-    has several, `second_refund_of_units` another refund of that line. `second_dispute` opens another dispute than
-    `dispute_opened`. `renewal` is a further order of the subscription of `paid`, `upgrade` another product or quantity
-    of it without an order. `batch` is about two orders or more. `unknown` is of a kind that the plugin has never heard
-    of, `unreadable` lacks what is needed to act, such as the order's reference. `others` are further messages that the
-    plugin understands, such as those that only name a sale in another way.
+    of two units or more, the last of more than the first. `partial_refund` is of some lines, such as the last one,
+    `refund_of_units` of some units of a line that has several, `second_refund_of_units` another refund of that
+    line. `second_dispute` opens another dispute than `dispute_opened`. `renewal` is a further order of the
+    subscription of `paid`, `upgrade` another product or quantity of it without an order. `batch` is about two
+    orders or more. `unknown` is of a kind that the plugin has never heard of, `unreadable` lacks what is needed to
+    act, such as the order's reference. `others` are further messages that the plugin understands, such as those
+    that only name a sale in another way.
     """
 
     paid: bytes

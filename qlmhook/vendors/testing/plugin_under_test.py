@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, ClassVar
 
 import pytest
@@ -67,10 +68,14 @@ class Subject(ABC):
     def _vendor(self) -> Vendor:
         return self.make_vendor(self.key)
 
-    def _notifications(self, *, but: Collection[str] = ()) -> dict[str, Notification]:
+    @cached_property
+    def _signed(self) -> dict[str, Notification]:
         """Every message, signed, by its name."""
-        named = self.messages().named()
-        return {name: self.sign(body, self.key, NOON) for name, body in named if name not in but}
+        return {name: self.sign(body, self.key, NOON) for name, body in self.messages().named()}
+
+    def _notifications(self, *, but: Collection[str] = ()) -> dict[str, Notification]:
+        """Every message, signed, by its name; without those of some names."""
+        return {name: notification for name, notification in self._signed.items() if name not in but}
 
     def _understand(self, notification: Notification, vendor: Vendor | None = None) -> Message:
         """Return what a notification says, once the shop was asked for what is missing in it."""
@@ -81,6 +86,7 @@ class Subject(ABC):
             message = vendor.parse(replace(notification, enrichment=enrichment))
         return message
 
+    @cached_property
     def _understood(self) -> dict[str, Message]:
         """What each message says, of those that can be read; that they can is a check of its own."""
         found = {}
@@ -92,18 +98,18 @@ class Subject(ABC):
 
     def _events(self) -> list[tuple[str, Event]]:
         """Every event of every message, with the message's name."""
-        return [(name, event) for name, message in self._understood().items() for event in message.events]
+        return [(name, event) for name, message in self._understood.items() for event in message.events]
 
     def _said(self, *names: str) -> dict[str, Message]:
         """What the messages of these names say; the check is skipped where there is none."""
-        understood = {name: message for name, message in self._understood().items() if name in names}
+        understood = {name: message for name, message in self._understood.items() if name in names}
         if not understood:
             pytest.skip(f"messages() has no {' and no '.join(names)}: a shop that sends none need not be checked.")
         return understood
 
     def _sale(self) -> Event:
         """The event of the paid order."""
-        paid = self._understood().get("paid")
+        paid = self._understood.get("paid")
         for event in paid.events if paid else ():
             if event.kind == "paid":
                 return event

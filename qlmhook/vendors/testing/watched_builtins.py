@@ -1,7 +1,9 @@
 """Sees which built-in functions a plugin calls, by whatever name it imported them."""
 
+import _socket
 import gc
 import hmac
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 _CLOCKS = frozenset({"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"})
+_OPENERS = frozenset({open, os.open, _socket.getaddrinfo})
 _TODAY = frozenset({"now", "utcnow", "today"})
 
 
@@ -19,15 +22,31 @@ class Calls:
     def __init__(self) -> None:
         self.comparisons = 0
         self.clocks: list[str] = []
+        self.opened: list[str] = []
 
     def note(self, frame: FrameType, event: str, function: Any) -> None:
-        """Take a call down; a log's time stamp is no part of what a plugin says."""
+        """Take a call down; a log's time stamp and its file are no part of what a plugin says."""
         if event != "c_call":
             return
         if function is hmac.compare_digest:
             self.comparisons += 1
-        elif _tells_time(function) and not str(frame.f_globals.get("__name__")).startswith("logging"):
-            self.clocks.append(getattr(function, "__qualname__", repr(function)))
+        elif str(frame.f_globals.get("__name__")).startswith("logging"):
+            return
+        elif _tells_time(function):
+            self.clocks.append(_name_of(function))
+        elif _opens(function):
+            self.opened.append(_name_of(function))
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__qualname__", repr(function)))
+
+
+def _opens(function: Any) -> bool:
+    if function in _OPENERS:
+        return True
+    is_of_a_socket = isinstance(getattr(function, "__self__", None), _socket.socket)
+    return is_of_a_socket and function.__name__ in ("connect", "connect_ex")
 
 
 def _tells_time(function: Any) -> bool:

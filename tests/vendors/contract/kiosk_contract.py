@@ -22,7 +22,7 @@ LINES: list[dict[str, Any]] = [
         "amount": "10.00",
         "currency": "EUR",
     },
-    {"line": "2", "product": "alpha"},
+    {"line": "2", "product": "alpha", "quantity": 7},
 ]
 SALE: dict[str, Any] = {
     "kind": "paid",
@@ -110,3 +110,11 @@ class KioskContract(VendorContract):
 
     def answer(self, url: str, headers: Mapping[str, str] | None = None, *, allow_private: bool = False) -> Answer:
         return Answer(status=200, body=posted({**SALE, "order": "A-6", "payment": "P-6"}).decode())
+
+
+class SparseContract(KioskContract):
+    """A shop that sells, and says nothing else that is understood."""
+
+    def messages(self) -> Messages:
+        full = super().messages()
+        return Messages(paid=full.paid, unknown=full.unknown, unreadable=full.unreadable)

@@ -39,6 +39,32 @@ class LinesOfTheRefund(Kiosk):
         return f"refunded {line}" if event["kind"] == "refunded" else line
 
 
+@fails("test_what_is_told_of_the_sale_names_its_lines")
+class LinesByTheirPlace(Kiosk):
+    """It numbers the lines as they stand in a message, of which a refund has fewer."""
+
+    def line(self, place: int, data: Data, event: Data) -> str:
+        return str(place)
+
+
+@fails("test_what_is_told_of_the_sale_names_its_lines")
+class NextProduct(Kiosk):
+    """It takes the product of another line."""
+
+    def item(self, place: int, data: Data, event: Data) -> Item:
+        item = super().item(place, data, event)
+        return replace(item, product_id="beta") if event["kind"] == "reversed" else item
+
+
+@fails("test_what_is_told_of_the_sale_names_its_lines")
+class NextSubscription(Kiosk):
+    """It takes the subscription of another line."""
+
+    def item(self, place: int, data: Data, event: Data) -> Item:
+        item = super().item(place, data, event)
+        return replace(item, subscription_ref="S-2") if event["kind"] == "reversed" else item
+
+
 @fails("test_a_test_order_is_told_as_one")
 class NoTests(Kiosk):
     """It forgets that an order may be a test."""
@@ -68,7 +94,7 @@ class CustomersWithoutAddress(Kiosk):
     """It leaves out what mails need."""
 
     def customer(self, data: Data) -> Customer:
-        return Customer() if data["kind"] == "customer" else super().customer(data)
+        return Customer(first_name="Ann") if data["kind"] == "customer" else super().customer(data)
 
 
 @fails("test_every_message_is_of_one_merchant")

@@ -1,12 +1,14 @@
 """Mistakes in `parse` that one message shows."""
 
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar
 
-from qlmhook.vendors import Customer, Event, EventKind, MalformedNotification, Message, Notification
+from qlmhook.vendors import Customer, Event, EventKind, MalformedNotification, Message, Notification, Standing
 from tests.vendors.contract.kiosk import Kiosk
 from tests.vendors.contract.mistakes import fails
 
@@ -82,6 +84,23 @@ class WholeOrderAndLines(Kiosk):
         return super().whole_order(data) or data["kind"] == "canceled"
 
 
+@fails("test_every_event_says_what_it_is_about")
+class NothingStands(Kiosk):
+    """It says nothing of a subscription that goes on."""
+
+    def event(self, data: Data, notification: Notification) -> Event:
+        event = super().event(data, notification)
+        return replace(event, standing=None) if event.standing == Standing() else event
+
+
+@fails("test_every_event_says_what_it_is_about")
+class SaysNothing(Kiosk):
+    """It has asked, and says nothing of what it was answered."""
+
+    def parts(self, data: Data) -> list[Data]:
+        return [part for part in super().parts(data) if part.get("order") != "A-6"]
+
+
 @fails("test_the_lines_of_an_order_are_distinct")
 class OneLineForAll(Kiosk):
     """It calls all lines of an order in a batch the same."""
@@ -124,6 +143,50 @@ class AsksTheTime(Kiosk):
 
     def at(self, data: Data, notification: Notification) -> datetime:
         return max(super().at(data, notification), datetime.now(UTC) - timedelta(days=36_500))
+
+
+@fails("test_times_are_those_of_the_message")
+class DatedWhenItCame(Kiosk):
+    """It dates a message by when it came, which is another time when it is sent again."""
+
+    def at(self, data: Data, notification: Notification) -> datetime:
+        return notification.received_at
+
+
+@fails("test_the_zone_of_the_server_has_no_part")
+class ZoneOfTheServer(Kiosk):
+    """It takes a time without a zone for one of the server's."""
+
+    def at(self, data: Data, notification: Notification) -> datetime:
+        return super().at(data, notification).replace(tzinfo=None).astimezone(UTC)
+
+
+@fails("test_nothing_is_opened")
+class ReadsItsOwnFile(Kiosk):
+    """It looks a word up in a file."""
+
+    def read(self, notification: Notification) -> Message:
+        Path(__file__).read_text("utf-8")
+        return super().read(notification)
+
+
+@fails("test_nothing_is_opened")
+class AsksTheShop(Kiosk):
+    """It asks another machine while the shop waits."""
+
+    def receipt_status(self, notification: Notification) -> int:
+        with socket.socket() as asking:
+            asking.connect_ex(("127.0.0.1", 0))
+        return super().receipt_status(notification)
+
+
+@fails("test_nothing_is_told_twice")
+class TellsRefundsTwice(Kiosk):
+    """It reads a refund of all lines once for each."""
+
+    def parts(self, data: Data) -> list[Data]:
+        parts = super().parts(data)
+        return [*parts, *(part for part in parts if part["kind"] == "refunded")]
 
 
 @fails("test_parsing_needs_neither_headers_nor_arguments")
@@ -224,7 +287,8 @@ class DoubtsEveryLine(Kiosk):
 
     def event(self, data: Data, notification: Notification) -> Event:
         event = super().event(data, notification)
-        return replace(event, items=tuple(replace(item, problem="What is this?") for item in event.items))
+        doubted = tuple(replace(item, problem="What is this?") for item in event.items)
+        return replace(event, items=doubted) if event.kind is EventKind.PAID else event
 
 
 @fails("test_a_paid_order_has_its_lines")
