@@ -102,11 +102,13 @@ def _item(data: Mapping[str, Any], zone: tzinfo) -> Item:
 def _standing(data: Mapping[str, Any], status: str, zone: tzinfo) -> Standing:
     word = re.sub("[ _-]", "", status)
     grace_days = int(data["LICENSE_GRACE_PERIOD"] or 0) if word in PAST_DUE else 0
+    begin, end = to_utc(data["PAUSE_START_DATE"], zone), to_utc(data["PAUSE_END_DATE"], zone)
     return Standing(
         stopped=data["DISABLED"] == "1" or word in STOPPED,
-        paused=word in PAUSED,
-        paused_from=to_utc(data["PAUSE_START_DATE"], zone),
-        paused_until=to_utc(data["PAUSE_END_DATE"], zone),
+        # a pause whose end lies before its beginning is none
+        paused=word in PAUSED and not (begin and end and end < begin),
+        paused_from=begin,
+        paused_until=end,
         expired=word in EXPIRED or (data["EXPIRED"] == "1" and not grace_days),
         grace_days=grace_days,
     )

@@ -124,6 +124,8 @@ def _standing(standing: Standing | None, kind: EventKind) -> Iterator[str]:
         if kind is EventKind.SUBSCRIPTION:
             yield "does not say how the subscription stands: give it a standing, Standing() if it goes on"
         return
+    if standing.unchanged and not standing.replaces:
+        yield "says unchanged and nothing else: it stands beside replaces"
     if standing.grace_days < 0:
         yield f"gives {standing.grace_days} grace_days: the least is 0"
     if standing.paused and _is_before(standing.paused_until, standing.paused_from):

@@ -240,6 +240,10 @@ REFUSED = {
         replace(SUBSCRIPTION, standing=Standing(grace_days=-1)),
         "subscription event gives -1 grace_days: the least is 0.",
     ),
+    "nothing that changes": (
+        replace(SUBSCRIPTION, standing=Standing(unchanged=True)),
+        "subscription event says unchanged and nothing else: it stands beside replaces.",
+    ),
     "a pause that is over first": (
         replace(SUBSCRIPTION, standing=Standing(paused=True, paused_from=NOON, paused_until=NOON - SECOND)),
         "subscription event tells of a pause that ends before it begins: compare paused_from and paused_until.",

@@ -288,6 +288,14 @@ class TestStanding:
             paused=True, paused_from=utc(begin) if begin else None, paused_until=utc(end) if end else None
         )
 
+    def test_a_pause_that_ends_before_it_begins_is_none(self) -> None:
+        dates = [("PAUSE_START_DATE", "2026-03-01"), ("PAUSE_END_DATE", "2026-02-01")]
+
+        found = standing_of(Subscription(status="PAUSED", extra=dates))
+
+        assert found is not None
+        assert not found.paused
+
 
 def test_the_customer_is_the_end_user() -> None:
     """The address is looked up and mailed to, so blanks around it are not part of it."""
