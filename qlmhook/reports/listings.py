@@ -14,7 +14,7 @@ from qlmhook.domain.addresses import address_key
 from qlmhook.inbox import fact_store, notification_store
 from qlmhook.licensing import key_format
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import Kind
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Accounts
 

@@ -11,7 +11,8 @@ from qlmhook.channels.confirmation.send import ShopConfirmations
 from qlmhook.channels.mail import due as mail_due
 from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind, NotYet
+from qlmhook.outbox.payloads import Kind
+from qlmhook.outbox.queue import NotYet
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 
@@ -110,8 +111,8 @@ class Delivery:
             logger.exception("Outbox row %s could not be delivered", row.id)
         permanent = isinstance(error, DeliveryFailed) and error.permanent
         with self._database.transaction():
-            if row.kind == Kind.MAIL and mail_due.address_of(row, mail_due.licenses_in(row)) != queue.address_of(row):
-                permanent = False  # the customer has another address since
+            if permanent and row.kind == Kind.MAIL:  # unless the customer has another address since
+                permanent = mail_due.address_of(row, mail_due.licenses_in(row)) == queue.address_of(row)
             dead = queue.fail(row, reason, permanent=permanent, now=self._clock())
             logger.warning("Outbox row %s (%s) failed: %s", row.id, row.kind, reason)
             if dead and row.kind != Kind.ALERT:

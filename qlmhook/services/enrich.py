@@ -4,7 +4,8 @@ from datetime import datetime
 
 from qlmhook.channels import http
 from qlmhook.inbox import notification_store
-from qlmhook.outbox import queue
+from qlmhook.outbox import payloads
+from qlmhook.outbox.payloads import EnrichmentPayload
 from qlmhook.services.apply import Application
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
@@ -23,7 +24,7 @@ class Enrichment:
         """Ask the shop about a notification and apply it again; raises DeliveryFailed."""
         account = self._accounts.named(row.vendor)
         with self._database.reading():
-            stored = notification_store.get(queue.payload_of(row)["notification"])
+            stored = notification_store.get(payloads.of(row, EnrichmentPayload).notification)
             notification = notification_store.restore(stored)
         answer = account.vendor.enrich(notification, http.get)
         with self._database.transaction():

@@ -14,7 +14,7 @@ from qlmhook.licensing import key_format
 from qlmhook.licensing.assessment import Facts
 from qlmhook.licensing.audit import Cause
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import Kind
 from qlmhook.storage import models
 
 

@@ -17,7 +17,7 @@ from qlmhook.inbox import notification_store
 from qlmhook.inbox.refusals import Refusals
 from qlmhook.licensing import keymakers
 from qlmhook.licensing.keymakers.registry import KeyMakers
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import Kind
 from qlmhook.services.apply import Application
 from qlmhook.services.decide import Decisions
 from qlmhook.services.deliver import Delivery

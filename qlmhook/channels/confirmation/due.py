@@ -13,7 +13,7 @@ from qlmhook.inbox import fact_store
 from qlmhook.licensing.assessment import Matter, assess
 from qlmhook.licensing.outcome import Applied, Concluded, Settled
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import ConfirmationPayload, Kind
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
 
@@ -51,8 +51,8 @@ class Confirmations(Channel):
 
 def _plan(vendor: str, order_ref: str, notification_id: int, now: datetime) -> None:
     if not queue.of_orders(Kind.CONFIRMATION, vendor, [order_ref]):
-        payload = {"notification": notification_id}
-        queue.add(Kind.CONFIRMATION, payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
+        payload = ConfirmationPayload(notification=notification_id)
+        queue.add(payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
 
 
 def obstacle(account: Account, order_ref: str) -> Obstacle | None:

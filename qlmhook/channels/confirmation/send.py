@@ -7,7 +7,8 @@ from qlmhook.channels.alert.due import Alerts
 from qlmhook.channels.confirmation import due as confirmation_due
 from qlmhook.errors import DeliveryFailed
 from qlmhook.inbox import notification_store
-from qlmhook.outbox import queue
+from qlmhook.outbox import payloads
+from qlmhook.outbox.payloads import ConfirmationPayload
 from qlmhook.outbox.queue import NotYet
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
@@ -33,7 +34,8 @@ class ShopConfirmations:
                 )
             if obstacle is not None:
                 raise NotYet(obstacle.why)
-            notification = notification_store.restore(notification_store.get(queue.payload_of(row)["notification"]))
+            told = payloads.of(row, ConfirmationPayload).notification
+            notification = notification_store.restore(notification_store.get(told))
         return account.vendor.confirm(notification, http.post_form, now)
 
     def why_waiting(self, row: models.Outbox, now: datetime) -> str:
