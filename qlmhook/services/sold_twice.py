@@ -3,16 +3,15 @@
 The license that the customer has had longer stays; the other one is revoked and belongs to nothing any more.
 """
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from qlmhook.domain.facts import Place
-from qlmhook.licensing import key_format
+from qlmhook.licensing import audit, key_format
 from qlmhook.licensing.assessment import Facts
-from qlmhook.licensing.audit import Cause
+from qlmhook.licensing.audit import Cause, Change
 from qlmhook.outbox import queue
 from qlmhook.outbox.payloads import Kind
 from qlmhook.storage import models
@@ -79,15 +78,13 @@ def _retire(gone: models.License, stays: models.License, cause: Cause) -> None:
     models.License.update(revoked_at=revoked_at, barred_why=gone.barred_why or why, **after).where(
         models.License.id == gone.id
     ).execute()
-    models.Audit.create(
+    change = Change(
         license=gone,
-        at=cause.at,
-        actor=cause.actor,
         change="revoked",
-        before=json.dumps({**before, "revoked_at": gone.revoked_at and gone.revoked_at.isoformat()}),
-        after=json.dumps({**after, "revoked_at": revoked_at.isoformat()}),
-        why=why,
+        before={**before, "revoked_at": gone.revoked_at},
+        after={**after, "revoked_at": revoked_at},
     )
+    audit.write([change], replace(cause, why=why))
     # the end that an operator promised goes along
     decision = models.Decision
     decision.update(license=stays).where(decision.license == gone, decision.action == "extend").execute()
