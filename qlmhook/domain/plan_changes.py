@@ -67,5 +67,5 @@ def _with_quantity(purchase: Purchase, change: Fact) -> Purchase:
     bought, has = purchase.item.quantity, change.item.quantity
     if has >= bought:
         return replace(purchase, item=replace(purchase.item, quantity=has))
-    fewer = Undoing(cause=change, units=bought - has, learned_at=change.learned_at)
+    fewer = Undoing(fact=change, units=bought - has, learned_at=change.learned_at)
     return replace(purchase, undone=(*purchase.undone, fewer))

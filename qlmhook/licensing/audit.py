@@ -57,7 +57,7 @@ _SCHEMA = _ColumnsSchema()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cause:
+class Occasion:
     """Who changes a license, when and why, as the audit trail tells it."""
 
     actor: str
@@ -75,19 +75,19 @@ class Change:
     after: Columns
 
 
-def write(changes: Iterable[Change], cause: Cause) -> None:
+def write(changes: Iterable[Change], occasion: Occasion) -> None:
     """Add changes to the trails of their licenses."""
     changes = list(changes)
     customers = _addresses(changes)
     rows = [
         {
             "license": change.license.id,
-            "at": cause.at,
-            "actor": cause.actor,
+            "at": occasion.at,
+            "actor": occasion.actor,
             "change": change.change,
             "before": _to_text(change.before, customers),
             "after": _to_text(change.after, customers),
-            "why": cause.why,
+            "why": occasion.why,
         }
         for change in changes
     ]

@@ -131,18 +131,18 @@ class Intake:
         """Return the ids of the held notifications that a change of these properties may set free, oldest first."""
         concerns = cache(partial(mappings.concerns, frozenset(names)))
 
-        def may_be_mended(vendor: str, subject: str) -> bool:
+        def may_be_mended(vendor: str, cause: str) -> bool:
             """What the shop has still to say, or what cannot be read, no property can mend."""
-            kind, _, about = subject.partition(" ")
+            kind, _, about = cause.partition(" ")
             if kind == "product":
                 ids = products.ids_in(about)
                 return mappings.is_settled(vendor, ids) or (mappings.is_mapped(vendor, ids) and concerns(vendor, ids))
             if kind == "order":  # its quantity, or a line that nobody needs who ignores the product
                 return any(concerns(vendor, ids) for ids in _paid_products(vendor, about))
-            return subject.startswith(INTERNAL_ERROR)  # a mapping may have led to it
+            return cause.startswith(INTERNAL_ERROR)  # a mapping may have led to it
 
         with self._database.reading():
-            causes = [cause for cause in notification_store.hold_subjects() if may_be_mended(*cause)]
+            causes = [cause for cause in notification_store.hold_causes() if may_be_mended(*cause)]
             return sorted(
                 {notification_id for cause in causes for notification_id in notification_store.held_for(*cause)}
             )

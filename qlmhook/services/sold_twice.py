@@ -11,7 +11,7 @@ from datetime import datetime
 from qlmhook.domain.facts import Place
 from qlmhook.licensing import audit, key_format
 from qlmhook.licensing.assessment import Facts
-from qlmhook.licensing.audit import Cause, Change
+from qlmhook.licensing.audit import Change, Occasion
 from qlmhook.outbox import queue
 from qlmhook.outbox.payloads import Kind
 from qlmhook.storage import models
@@ -37,7 +37,7 @@ def known_to_both(old: str, new: str) -> tuple[set[str], set[str]]:
     )
 
 
-def part(about: Facts, old: str, cause: Cause) -> Iterator[Double]:
+def part(about: Facts, old: str, occasion: Occasion) -> Iterator[Double]:
     """Leave each subject one account's license for each unit: the first one, unless it alone is revoked."""
     references = Counter(subject.subscription_ref for subject in about)
     for subject, facts in about.items():
@@ -50,7 +50,7 @@ def part(about: Facts, old: str, cause: Cause) -> Iterator[Double]:
             stays = min(licenses, key=lambda each: (each.revoked_at is not None, each.issued_at, each.id))
             for gone in licenses:
                 if gone.vendor != stays.vendor:
-                    _retire(gone, stays, cause)
+                    _retire(gone, stays, occasion)
                     yield Double(gone=gone, stays=stays)
 
 
@@ -69,10 +69,10 @@ def _licenses_of(vendors: Collection[str], places: Collection[Place], reference:
     return [found[license_id] for license_id in sorted(found)]
 
 
-def _retire(gone: models.License, stays: models.License, cause: Cause) -> None:
+def _retire(gone: models.License, stays: models.License, occasion: Occasion) -> None:
     """Revoke a license, and take it out of its subscription and line, so that nothing brings it back by itself."""
-    why = f"It was issued twice; {key_format.grouped(stays.key)} stays. {cause.why}"
-    revoked_at = gone.revoked_at or cause.at
+    why = f"It was issued twice; {key_format.grouped(stays.key)} stays. {occasion.why}"
+    revoked_at = gone.revoked_at or occasion.at
     before = {"line": gone.line, "subscription_ref": gone.subscription_ref}
     after = {"line": f"double {gone.id}", "subscription_ref": ""}
     models.License.update(revoked_at=revoked_at, barred_why=gone.barred_why or why, **after).where(
@@ -84,7 +84,7 @@ def _retire(gone: models.License, stays: models.License, cause: Cause) -> None:
         before={**before, "revoked_at": gone.revoked_at},
         after={**after, "revoked_at": revoked_at},
     )
-    audit.write([change], replace(cause, why=why))
+    audit.write([change], replace(occasion, why=why))
     # the end that an operator promised goes along
     decision = models.Decision
     decision.update(license=stays).where(decision.license == gone, decision.action == "extend").execute()

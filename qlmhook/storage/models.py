@@ -159,14 +159,14 @@ class OrderName(Table):
 
 
 class Hold(Table):
-    """Why a notification waits: a cause that a person must mend."""
+    """Why a notification waits: a sentence, and the name of the cause that a person must mend."""
 
     notification_id: int
     notification = peewee.ForeignKeyField(Notification)
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
     subscription_ref = peewee.CharField(max_length=64)
-    subject = peewee.CharField(max_length=190, index=True)
+    cause = peewee.CharField(max_length=190, index=True)
     reason = peewee.TextField()
 
     class Meta:

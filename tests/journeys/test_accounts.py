@@ -17,7 +17,7 @@ from qlmhook.config import CONFIG_VARIABLE, load_settings
 from qlmhook.errors import ConfigurationError, NotFound, QlmhookError
 from qlmhook.inbox import notification_store
 from qlmhook.licensing import licenses
-from qlmhook.licensing.audit import Cause
+from qlmhook.licensing.audit import Occasion
 from qlmhook.outbox import payloads
 from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.reports import listings
@@ -633,7 +633,7 @@ class TestDoubles:
             decision = models.Decision.create(
                 license=found, at=again.clock(), action="revoke", until=None, why="sold twice"
             )
-            licenses.carry_out(decision, Cause(actor="operator ann", at=again.clock(), why="sold twice"))
+            licenses.carry_out(decision, Occasion(actor="operator ann", at=again.clock(), why="sold twice"))
 
         rename(again)
 

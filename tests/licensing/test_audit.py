@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from qlmhook.licensing import audit
-from qlmhook.licensing.audit import Cause, Change
+from qlmhook.licensing.audit import Change, Occasion
 from qlmhook.storage import models
 from tests.conftest import Shop
 from tests.plugins.avangate.orders import Order
@@ -20,7 +20,7 @@ def test_every_column_that_may_change_is_told_as_json_knows_it(shop: Shop) -> No
         license = models.License.get()
         columns = {name: value for name, value in license.__data__.items() if name not in FIXED}
         change = Change(license=license, change="changed", before={}, after=columns)
-        audit.write([change], Cause(actor="test", at=shop.clock(), why=""))
+        audit.write([change], Occasion(actor="test", at=shop.clock(), why=""))
         stored = models.Audit.select().order_by(models.Audit.id.desc()).get()
 
     times = {name: value.isoformat() for name, value in columns.items() if isinstance(value, datetime)}
