@@ -59,7 +59,7 @@ def add(
         to=to,
         subject=subject,
         payload=payloads.to_text(payload),
-        created_at=now,
+        begun_at=now,
         due_at=now,
     )
 
@@ -105,8 +105,8 @@ def fail(row: models.Outbox, error: str, *, permanent: bool, now: datetime) -> b
 
     It is given up when the failure is permanent, or a week after it was written, or after what it waited for came.
     """
-    begun_at = payloads.waited_until(row) or row.created_at
-    dead = permanent or now - begun_at >= GIVE_UP_AFTER
+    tried_since = payloads.waited_until(row) or row.begun_at
+    dead = permanent or now - tried_since >= GIVE_UP_AFTER
     _conclude(row, state=DEAD if dead else "due", due_at=now + delay_after(row.attempts), last_error=error[:2000])
     return dead
 
@@ -123,7 +123,7 @@ def retry(row_id: int, now: datetime) -> models.Outbox:
         raise NotFound(f"There is no outbox row {row_id}.")
     if row.state == "leased":
         raise QlmhookError(f"The outbox row {row_id} is being sent now.")
-    row.state, row.due_at, row.created_at, row.leased_until, row.lease = "due", now, now, None, ""
+    row.state, row.due_at, row.begun_at, row.leased_until, row.lease = "due", now, now, None, ""
     row.done_at, row.attempts, row.last_error = None, 0, ""
     row.save()
     return row

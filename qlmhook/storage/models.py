@@ -294,7 +294,10 @@ class Audit(Table):
 
 
 class Outbox(Table):
-    """Something that goes out after the commit: a mail, a confirmation, an alert."""
+    """Something that goes out after the commit: a mail, a confirmation, an alert.
+
+    `begun_at` is when it was written, or when an operator let it begin anew.
+    """
 
     kind = peewee.CharField(max_length=16)
     state = peewee.CharField(max_length=16)
@@ -304,7 +307,7 @@ class Outbox(Table):
     subject = peewee.TextField()
     payload = peewee.TextField()
     attempts = peewee.IntegerField(default=0)
-    created_at = UtcField()
+    begun_at = UtcField()
     due_at = UtcField()
     leased_until = OptionalUtcField()
     lease = peewee.CharField(max_length=32, default="")
@@ -316,7 +319,7 @@ class Outbox(Table):
         indexes = (
             (("state", "due_at"), False),
             (("vendor", "order_ref"), False),
-            (("kind", "created_at"), False),
+            (("kind", "begun_at"), False),
         )
 
 

@@ -49,7 +49,7 @@ def test_a_new_row_is_due_at_once_with_what_it_carries(shop: Shop) -> None:
     row = claimed(shop)
     assert (row.kind, row.vendor, row.order_ref, row.to, row.subject) == ("mail", "v", "1", "a@example.com", "s")
     assert payloads.of(row, MailPayload) == payload
-    assert row.created_at == row.due_at == shop.clock()
+    assert row.begun_at == row.due_at == shop.clock()
 
 
 def test_the_row_that_has_been_due_the_longest_comes_first(shop: Shop) -> None:

@@ -58,4 +58,4 @@ class LicenseMails:
 
 def message_id(row: models.Outbox, mailer: Mailer) -> str:
     """Return the Message-ID of a row's mail, the same whenever it is sent."""
-    return f"<qlmhook.{row.id}.{row.created_at:%Y%m%d%H%M%S}@{mailer.message_domain()}>"
+    return f"<qlmhook.{row.id}.{row.begun_at:%Y%m%d%H%M%S}@{mailer.message_domain()}>"

@@ -2,7 +2,8 @@
 
 Facts have references to groups and customers, and the form of their data; orders have other names; a notification
 has what was asked for besides; a hold names its subscription; a fulfilled line has a longer name; confirmations are no
-longer called `idn`. What was called the subject of a hold is its cause.
+longer called `idn`. What was called the subject of a hold is its cause, and when a row of the outbox was created is when
+it began, for it may begin anew.
 """
 
 from collections.abc import Mapping
@@ -107,6 +108,10 @@ class ServerProperty(FrozenTable):
 
 class Outbox(FrozenTable):
     kind = peewee.CharField(max_length=16)
+    begun_at = peewee.DateTimeField()
+
+    class Meta:
+        indexes = ((("kind", "begun_at"), False),)
 
 
 def upgrade(database: peewee.Database) -> None:
@@ -122,6 +127,8 @@ def upgrade(database: peewee.Database) -> None:
     reshape(database, Hold, filled={"subscription_ref": ""})
     _name_subscriptions()
     reshape(database, FulfilledLine)
+    rename_column(database, Outbox, "created_at", "begun_at")
+    reshape(database, Outbox)
     Outbox.update(kind="confirmation").where(Outbox.kind == "idn").execute()
 
 
