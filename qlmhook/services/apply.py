@@ -30,7 +30,7 @@ _AFTER_PAYMENT = (
 """What only happens to an order that was paid, whether or not that was told."""
 
 
-class Application:
+class Applying:
     """Works inside the caller's transaction, so that a notification takes effect as a whole or not at all.
 
     What came of it is told to the channels, each of which writes down what that calls for.

@@ -7,7 +7,7 @@ from qlmhook.errors import Inapplicable
 from qlmhook.inbox import fact_store
 from qlmhook.licensing import licenses
 from qlmhook.licensing.audit import Occasion
-from qlmhook.services.apply import Application
+from qlmhook.services.apply import Applying
 from qlmhook.services.receive import Clock
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
@@ -20,10 +20,10 @@ LONGEST_EXTENSION = 100
 class Decisions:
     """Writes decisions down and carries them out."""
 
-    def __init__(self, *, database: Database, accounts: Accounts, application: Application, clock: Clock) -> None:
+    def __init__(self, *, database: Database, accounts: Accounts, applying: Applying, clock: Clock) -> None:
         self._database = database
         self._accounts = accounts
-        self._application = application
+        self._applying = applying
         self._clock = clock
 
     def decide(
@@ -48,7 +48,7 @@ class Decisions:
             after = licenses.carry_out(decision, occasion)
             if action == "reinstate":  # its mail may have waited for this
                 account = self._accounts.named(before.vendor)
-                self._application.settle(account, about, occasion)
+                self._applying.settle(account, about, occasion)
                 after = models.License.get_by_id(before.id)
         return before, after
 

@@ -6,7 +6,7 @@ from qlmhook.channels import http
 from qlmhook.inbox import notification_store
 from qlmhook.outbox import payloads
 from qlmhook.outbox.payloads import EnrichmentPayload
-from qlmhook.services.apply import Application
+from qlmhook.services.apply import Applying
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Accounts
@@ -15,10 +15,10 @@ from qlmhook.vendors.accounts import Accounts
 class Enrichment:
     """Asks shops, and stores their answers beside the notifications that they are about."""
 
-    def __init__(self, *, database: Database, accounts: Accounts, application: Application) -> None:
+    def __init__(self, *, database: Database, accounts: Accounts, applying: Applying) -> None:
         self._database = database
         self._accounts = accounts
-        self._application = application
+        self._applying = applying
 
     def send(self, row: models.Outbox, now: datetime) -> str:
         """Ask the shop about a notification and apply it again; raises DeliveryFailed."""
@@ -31,5 +31,5 @@ class Enrichment:
             stored = notification_store.get(stored.id)
             notification_store.enrich(stored, answer)
             if not stored.dismissed:
-                self._application.apply_again(account, stored, now=now)
+                self._applying.apply_again(account, stored, now=now)
         return f"{len(answer)} bytes were told."

@@ -13,7 +13,7 @@ from qlmhook.domain import products
 from qlmhook.domain.events import EventKind, Message
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.inbox import fact_store, notification_store
-from qlmhook.services.apply import Application
+from qlmhook.services.apply import Applying
 from qlmhook.services.check_message import read
 from qlmhook.services.issued_licenses import IssuedLicenses
 from qlmhook.storage import models
@@ -40,11 +40,11 @@ class Intake:
     """Takes notifications in, and applies again those that were held."""
 
     def __init__(
-        self, *, database: Database, accounts: Accounts, application: Application, alerts: Alerts, clock: Clock
+        self, *, database: Database, accounts: Accounts, applying: Applying, alerts: Alerts, clock: Clock
     ) -> None:
         self._database = database
         self._accounts = accounts
-        self._application = application
+        self._applying = applying
         self._alerts = alerts
         self._clock = clock
 
@@ -82,7 +82,7 @@ class Intake:
                     row.save()
                 is_known = row.copies > 1 and message is not news and _is_settled(row)
                 if not (row.dismissed or is_known):
-                    self._application.apply(account, row, message, now=self._clock())
+                    self._applying.apply(account, row, message, now=self._clock())
         except MalformedNotification as error:
             self._keep(account, notification, verified, message, str(error))
             raise
@@ -110,7 +110,7 @@ class Intake:
         with self._database.transaction():
             row = notification_store.get(notification_id)
             notification_store.readmit(row)
-            self._application.apply_again(self._accounts.named(row.vendor), row, now=self._clock())
+            self._applying.apply_again(self._accounts.named(row.vendor), row, now=self._clock())
         return row
 
     @staticmethod
@@ -178,7 +178,7 @@ class Intake:
                 row = notification_store.enter(account, notification, verified, message)
                 self._note_key(account, verified, message)
                 if not row.dismissed:
-                    self._application.hold(account, row, reason, now=self._clock())
+                    self._applying.hold(account, row, reason, now=self._clock())
         except SignatureRejected as error:
             self._warn_of_forgery(account, error)
             raise
