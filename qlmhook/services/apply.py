@@ -16,7 +16,7 @@ from qlmhook.licensing import customers, licenses
 from qlmhook.licensing.assessment import Facts, Matter, assess
 from qlmhook.licensing.audit import Occasion
 from qlmhook.licensing.keymakers.registry import KeyMakers
-from qlmhook.licensing.outcome import Applied, Concluded, Settled
+from qlmhook.licensing.results import Applied, Concluded, Settled
 from qlmhook.services.check_message import read
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account

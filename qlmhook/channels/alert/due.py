@@ -13,7 +13,7 @@ from qlmhook.domain.rules import Effect, effect_of
 from qlmhook.inbox import fact_store
 from qlmhook.licensing import key_format
 from qlmhook.licensing.assessment import policy_of
-from qlmhook.licensing.outcome import Applied, Concluded, Settled
+from qlmhook.licensing.results import Applied, Concluded, Settled
 from qlmhook.outbox import queue
 from qlmhook.outbox.payloads import AlertPayload, Kind
 from qlmhook.reports import listings

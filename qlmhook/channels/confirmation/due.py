@@ -11,7 +11,7 @@ from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.purchases import Purchase
 from qlmhook.inbox import fact_store
 from qlmhook.licensing.assessment import Matter, assess
-from qlmhook.licensing.outcome import Applied, Concluded, Settled
+from qlmhook.licensing.results import Applied, Concluded, Settled
 from qlmhook.outbox import queue
 from qlmhook.outbox.payloads import ConfirmationPayload, Kind
 from qlmhook.storage import models

@@ -13,7 +13,7 @@ from qlmhook.domain.entitlement import Entitlement
 from qlmhook.domain.grants import Grant
 from qlmhook.errors import NotFound, QlmhookError
 from qlmhook.licensing import key_format
-from qlmhook.licensing.outcome import Settled
+from qlmhook.licensing.results import Settled
 from qlmhook.outbox import payloads, queue
 from qlmhook.outbox.payloads import Kind, MailPayload
 from qlmhook.storage import models
