@@ -69,7 +69,7 @@ def find(text: str) -> models.License:
     return license
 
 
-def carry_out(decision: models.Decision, occasion: Occasion) -> models.License:
+def override(decision: models.Decision, occasion: Occasion) -> models.License:
     """Change a license as an operator just decided; later notifications find the decision written down."""
     license = models.License.get_by_id(decision.license_id)
     wanted: dict[str, Columns] = {

@@ -12,7 +12,7 @@ from qlmhook.storage import models
 
 
 class Kind(StrEnum):
-    """What a row carries out."""
+    """What a row is to deliver."""
 
     MAIL = "mail"
     CONFIRMATION = "confirmation"

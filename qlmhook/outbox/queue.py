@@ -1,4 +1,4 @@
-"""The outbox: what is to go out, written with the license and carried out later, for days if need be.
+"""The outbox: what is to go out, written with the license and delivered later, for days if need be.
 
 A worker leases a row, works without a transaction, and then says what became of it. A worker that dies leaves
 a lease that runs out, and another takes the row up again: a mail may in that moment go out twice, but never not

@@ -18,7 +18,7 @@ LONGEST_EXTENSION = 100
 
 
 class Decisions:
-    """Writes decisions down and carries them out."""
+    """Writes decisions down, and overrides by them what the shop said."""
 
     def __init__(self, *, database: Database, accounts: Accounts, applying: Applying, clock: Clock) -> None:
         self._database = database
@@ -45,7 +45,7 @@ class Decisions:
             now = max([self._clock(), *learned])
             occasion = Occasion(actor=f"operator {operator}"[:128], at=now, why=why or action)
             decision = models.Decision.create(license=before, at=occasion.at, action=action, until=end, why=why)
-            after = licenses.carry_out(decision, occasion)
+            after = licenses.override(decision, occasion)
             if action == "reinstate":  # its mail may have waited for this
                 account = self._accounts.named(before.vendor)
                 self._applying.settle(account, about, occasion)

@@ -1,4 +1,4 @@
-"""Carries out the rows of the outbox."""
+"""Delivers the rows of the outbox."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ ALIVE_FOR = timedelta(minutes=3)
 
 
 Send = Callable[[models.Outbox, datetime], str]
-"""Carries a row out now and returns what is to be kept of the answer; raises NotYet, DeliveryFailed."""
+"""Delivers a row now and returns what is to be kept of the answer; raises NotYet, DeliveryFailed."""
 
 
 class Delivery:
@@ -48,14 +48,14 @@ class Delivery:
         self._clock = clock
 
     def work_off(self) -> int:
-        """Carry out everything that is due now; return how many rows were tried."""
+        """Deliver everything that is due now; return how many rows were tried."""
         count = 0
         while self.deliver_next():
             count += 1
         return count
 
     def deliver_next(self) -> bool:
-        """Carry out the next row that is due; return whether there was one."""
+        """Deliver the next row that is due; return whether there was one."""
         with self._database.reading():
             if not queue.is_any_due(self._clock()):
                 return False
@@ -97,7 +97,7 @@ class Delivery:
             try:
                 with self._database.transaction():
                     queue.finish(row, self._clock(), answer=answer)
-                    confirmation_due.nudge(row.vendor, row.order_ref, self._clock())
+                    confirmation_due.reschedule(row.vendor, row.order_ref, self._clock())
                 return
             except Unavailable:
                 if row.leased_until is None or self._clock() >= row.leased_until:

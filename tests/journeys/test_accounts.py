@@ -633,7 +633,7 @@ class TestDoubles:
             decision = models.Decision.create(
                 license=found, at=again.clock(), action="revoke", until=None, why="sold twice"
             )
-            licenses.carry_out(decision, Occasion(actor="operator ann", at=again.clock(), why="sold twice"))
+            licenses.override(decision, Occasion(actor="operator ann", at=again.clock(), why="sold twice"))
 
         rename(again)
 

@@ -46,7 +46,7 @@ class Confirmations(Channel):
     def concluded(self, concluded: Concluded) -> None:
         """What holds an order may be gone."""
         for order_ref in concluded.names:
-            nudge(concluded.account.name, order_ref, concluded.now)
+            reschedule(concluded.account.name, order_ref, concluded.now)
 
 
 def _plan(vendor: str, order_ref: str, notification_id: int, now: datetime) -> None:
@@ -80,8 +80,8 @@ def obstacle(account: Account, order_ref: str) -> Obstacle | None:
     return None
 
 
-def nudge(vendor: str, order_ref: str, now: datetime) -> None:
-    """Let the order's confirmation be looked at again at once: something about the order has changed."""
+def reschedule(vendor: str, order_ref: str, now: datetime) -> None:
+    """Let the order's confirmation be due at once: something about the order has changed."""
     if not order_ref:
         return
     for row in queue.of_orders(Kind.CONFIRMATION, vendor, [order_ref]):

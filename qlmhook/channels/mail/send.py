@@ -1,4 +1,4 @@
-"""Carries a mail with licenses out: what stands in it is decided when it goes out."""
+"""Sends a mail with licenses: what stands in it is decided when it goes out."""
 
 from datetime import datetime
 

@@ -2,8 +2,8 @@
 
 Facts have references to groups and customers, and the form of their data; orders have other names; a notification
 has what was asked for besides; a hold names its subscription; a fulfilled line has a longer name; confirmations are no
-longer called `idn`. What was called the subject of a hold is its cause, and when a row of the outbox was created is when
-it began, for it may begin anew.
+longer called `idn`. What was called the subject of a hold is its cause, and when a row of the outbox was created is
+when it began, for it may begin anew.
 """
 
 from collections.abc import Mapping
