@@ -109,6 +109,11 @@ class SignedOrder:
     body: bytes
 
 
+def email(number: int) -> str:
+    """Return the address of an order's buyer."""
+    return f"john.doe.{number}@example.com"
+
+
 def order_ref(number: int) -> str:
     """Return the REFNO of an order."""
     return str(100_000_000 + number)
@@ -129,7 +134,7 @@ def fields(number: int, first_at: datetime) -> simulation.Fields:
     order = simulation.Order(
         order_ref=order_ref(number),
         lines=[line],
-        email=f"john.doe.{number}@example.com",
+        email=email(number),
         now=first_at - timedelta(seconds=number),
         extra=[*FILLED, *((name, "") for name in EMPTY)],
     )

@@ -22,11 +22,12 @@ _POSTGRES_TABLES = "SELECT COUNT(*) FROM pg_catalog.pg_tables WHERE schemaname =
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """How many rows there are for each order: notifications that are done, licenses, and mails."""
+    """How many rows there are for each order: notifications that are done, licenses, mails, and confirmations done."""
 
     done: Counter[str]
     licensed: Counter[str]
     mails: Counter[str]
+    confirmed: Counter[str]
     mails_sent: int
 
     def fulfilled(self) -> set[str]:
@@ -50,11 +51,11 @@ def empty_database(url: str) -> str:
     return url
 
 
-def prepare(settings: Settings) -> str:
+def prepare(settings: Settings, *, mapping: str = orders.MAPPING) -> str:
     """Create the tables, map the product that is ordered, and return the engine's name and version."""
     service = Service.open(settings)
     with service.database.transaction():
-        mappings.save(f"pid_{orders.PRODUCT}", orders.MAPPING, now=service.clock())
+        mappings.save(f"pid_{orders.PRODUCT}", mapping, now=service.clock())
         engine = service.database.engine
     service.database.close()
     return engine
@@ -64,11 +65,13 @@ def count(url: str) -> Stored:
     """Count what is there for each order."""
     database = Database(url)
     done = models.Notification.state == "done"
+    confirmed = (models.Outbox.kind == "confirmation") & (models.Outbox.state == "done")
     with database.reading():
         stored = Stored(
             done=_orders(models.Notification.select(models.Notification.order_ref).where(done)),
             licensed=_orders(models.License.select(models.License.order_ref)),
             mails=_orders(models.Outbox.select(models.Outbox.order_ref).where(models.Outbox.kind == "mail")),
+            confirmed=_orders(models.Outbox.select(models.Outbox.order_ref).where(confirmed)),
             mails_sent=models.Outbox.select().where(models.Outbox.state == "done").count(),
         )
     database.close()

@@ -95,10 +95,7 @@ def derive(facts: Iterable[Fact], circumstances: Circumstances) -> tuple[Entitle
 
 
 def _planned(facts: Sequence[Fact], bought: list[Purchase], circumstances: Circumstances) -> Planned:
-    change = plan_changes.last_change(facts)
-    if change is None:
-        return Planned(purchases=tuple(bought))
-    return plan_changes.applied(change, bought, circumstances.terms_for)
+    return plan_changes.applied(plan_changes.told(facts), bought, circumstances.terms_for)
 
 
 def _without_dismissed(facts: Iterable[Fact], fulfilled: Collection[Place]) -> Iterator[Fact]:

@@ -88,7 +88,8 @@ class Standing:
     `stopped` and `paused` take the use away until the vendor says otherwise, a pause only between its dates;
     `expired` says that it has ended whatever the date, `final` that it has and nothing brings it back; for
     `grace_days` beyond the end the use goes on. `replaces`: the item's product and quantity are what the subscription
-    has from now on, without an order that says so.
+    has from now on, without an order that says so; with `unchanged` that is all: how it stands, and when it ends, stays
+    as it was told last.
     """
 
     stopped: bool = False
@@ -99,6 +100,7 @@ class Standing:
     final: bool = False
     grace_days: int = 0
     replaces: bool = False
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

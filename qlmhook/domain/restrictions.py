@@ -128,7 +128,8 @@ def subscription(facts: Sequence[Fact]) -> Fact | None:
     `facts` are sorted by age.
     """
     final = next((fact for fact in reversed(facts) if is_final(fact)), None)
-    return final or newest(facts, EventKind.SUBSCRIPTION)
+    standings = [fact for fact in facts if fact.event.standing is None or not fact.event.standing.unchanged]
+    return final or newest(standings, EventKind.SUBSCRIPTION)
 
 
 def is_final(fact: Fact | None) -> bool:

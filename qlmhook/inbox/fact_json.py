@@ -68,6 +68,7 @@ class _StandingSchema(Schema):
     final = fields.Boolean(load_default=False)
     grace_days = fields.Integer()
     replaces = fields.Boolean(load_default=False)
+    unchanged = fields.Boolean(load_default=False)
 
     @post_load
     def _make(self, data: Any, **_: Any) -> Standing:
@@ -111,7 +112,7 @@ _ALWAYS: Mapping[str, frozenset[str]] = {
 _WHERE_SAID: Mapping[str, frozenset[str]] = {
     "event": frozenset({"customer_ref", "whole_order", "case_ref", "detail", "unclear"}),
     "item": frozenset({"general_ids", "group_ref", "undone_quantity"}),
-    "standing": frozenset({"final", "replaces"}),
+    "standing": frozenset({"final", "replaces", "unchanged"}),
 }
 """What tells two facts apart: the first list, and of the second what is not empty. Both are fixed: with a part that a
 later release adds, a notification of today that is applied again then would tell a second fact. The second list came

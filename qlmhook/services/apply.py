@@ -227,12 +227,18 @@ def _unclear_orders(applied: Applied) -> list[Hold]:
     return [
         Hold(
             reason=event.unclear,
-            cause=f"notification {applied.row.id} order {event.order_ref}",
+            cause=f"notification {applied.row.id} order {event.order_ref or _subscription_of(event)}",
             order_ref=event.order_ref,
+            subscription_ref="" if event.order_ref else _subscription_of(event),
         )
         for event in applied.events
         if event.unclear
     ]
+
+
+def _subscription_of(event: Event) -> str:
+    """Return the first subscription that an event names."""
+    return next((ref for item in event.items if (ref := item.subscription_ref or item.group_ref)), "")
 
 
 def _unknown_sales(applied: Applied) -> Iterable[Hold]:

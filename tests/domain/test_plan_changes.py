@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from qlmhook.domain import entitlement, plan_changes
 from qlmhook.domain.events import Item, Standing
 from qlmhook.domain.facts import Fact, Place
 from qlmhook.domain.holds import Hold
 from qlmhook.domain.terms import Terms
-from tests.support.made import KEYS, TERMS, circumstances, derived, line, paid, subscription
+from tests.support.made import KEYS, TERMS, circumstances, derived, line, paid, refund, subscription
 
 OTHER = replace(TERMS, product_id=2, source="other")
 FIRST = paid(line(quantity=3, ref="S", ends=30))
@@ -55,6 +57,34 @@ def test_a_word_on_how_it_stands_is_none_on_what_it_is_of() -> None:
 
 def test_the_last_word_counts() -> None:
     assert quantities(FIRST, change(quantity=7, on=6), change(quantity=5)) == [7]
+
+
+def test_a_word_that_names_no_product_leaves_the_product_that_was_named_last() -> None:
+    found = derived([FIRST, change(product="202"), change(product="", quantity=4, on=6)], JUDGED)
+
+    assert [(one.item.product_id, one.quantity) for one in found.every] == [("202", 4)]
+
+
+def test_what_a_later_purchase_named_is_named_last() -> None:
+    renewal = paid(line(quantity=3, ref="S", ends=60), order="2", on=6)
+    found = derived([FIRST, change(product="202"), renewal, change(product="", quantity=4, on=7)], JUDGED)
+
+    assert found.last.item.product_id == "101"
+
+
+@pytest.mark.parametrize("quantity", [1, 2, 3, 5])
+def test_units_that_were_taken_back_before_are_not_in_the_number(quantity: int) -> None:
+    assert quantities(FIRST, refund(line(undone=2), on=2), change(quantity=quantity)) == [quantity]
+
+
+def test_units_that_are_taken_back_afterwards_are() -> None:
+    assert quantities(FIRST, change(quantity=5), refund(line(undone=2), on=6)) == [3]
+
+
+def test_an_order_that_was_taken_back_as_a_whole_stays_so() -> None:
+    [purchase] = derived([FIRST, refund(on=2), change(quantity=5)], JUDGED).every
+
+    assert not purchase.counts
 
 
 def test_a_purchase_that_was_paid_later_says_its_own() -> None:
@@ -138,3 +168,15 @@ def test_terms_of_a_plan_have_a_place_of_their_own() -> None:
 
     assert plan_changes.place_of(word) == ("S", f"plan {'p' * 75}")
     assert plan_changes.place_of(of_group)[0] == "G"
+
+
+def test_a_word_that_leaves_the_rest_unchanged_is_none_on_how_it_stands() -> None:
+    stopped = subscription(on=4, ends=40, standing=Standing(stopped=True))
+    told = change(quantity=5)
+    rest = replace(told, event=replace(told.event, standing=Standing(replaces=True, unchanged=True)))
+
+    found = derived([FIRST, stopped, rest], JUDGED)
+
+    assert [purchase.quantity for purchase in found.every] == [5]
+    assert [bar.why for bar in found.suspended] == ["The subscription is stopped."]
+    assert derived([FIRST, stopped, told], JUDGED).suspended == ()

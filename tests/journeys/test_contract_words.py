@@ -14,6 +14,7 @@ from qlmhook.domain.events import Customer, EventKind, Item, Standing
 from qlmhook.inbox import fact_store
 from qlmhook.reports import listings
 from tests.conftest import MAPPING, OpenPlainShop, PlainShop
+from tests.support.looking import waiting
 from tests.support.made import LINE, day, line
 from tests.support.shop import event
 
@@ -202,6 +203,11 @@ class TestBatches:
 
         assert [row["order_ref"] for row in licenses(shop)] == ["1"]
         assert "Held: order 2" in alerts(shop)
+
+    def test_the_operator_is_told_which_subscription_is_unclear(self, shop: PlainShop) -> None:
+        shop.tell(event(SUBSCRIPTION, line("S9", ref="S9"), order="", unclear="Its state is unknown."))
+
+        assert [row["subject"] for row in waiting(shop, "alert")] == ["Held: subscription S9"]
 
     def test_an_unclear_order_is_held_alone(self, shop: PlainShop) -> None:
         unclear = event(REFUNDED, order="2", unclear="Look the order up in the shop.")

@@ -67,8 +67,11 @@ class Alerts(Channel):
     def concluded(self, concluded: Concluded) -> None:
         """Tell of what a person must mend, each cause once."""
         for hold in concluded.unheard:
-            order_ref = hold.order_ref or concluded.row.order_ref
-            about = f"order {order_ref}" if order_ref else f"a notification of {concluded.account.name}"
+            about = f"a notification of {concluded.account.name}"
+            if order_ref := hold.order_ref or concluded.row.order_ref:
+                about = f"order {order_ref}"
+            elif subscription_ref := hold.subscription_ref or concluded.row.subscription_ref:
+                about = f"subscription {subscription_ref}"
             self.tell(
                 subject=f"Held: {about}",
                 text=f"{hold.reason} See `qlmhook notification show {concluded.row.id}`.",
