@@ -13,7 +13,7 @@ from qlmhook.vendors.api import Outcome
 from qlmhook.vendors.returned_values import LONGEST, Value, values_of
 from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
-from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none
+from qlmhook.vendors.testing.plugin_under_test import PluginUnderTest, attempt, expect_none
 from qlmhook.vendors.testing.watched_builtins import watched
 
 _PRODUCT_ID = re.compile(r"[0-9A-Za-z_.-]+")
@@ -21,7 +21,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _SHOWN = 20
 
 
-class Meaning(Subject):
+class Meaning(PluginUnderTest):
     """Whatever a message says, it is said in words that the core can use."""
 
     def test_every_message_is_understood(self) -> None:
