@@ -1,6 +1,6 @@
 """What every channel is told, in the transaction in which it happens: it writes into the outbox what that calls for."""
 
-from qlmhook.licensing.outcome import Applied, Concluded, Settled
+from qlmhook.licensing.results import Applied, Concluded, Settled
 
 
 class Channel:

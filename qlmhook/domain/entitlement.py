@@ -127,13 +127,13 @@ def _what_waits(facts: list[Fact], undone: Collection[Place]) -> Iterator[Hold]:
     for order_ref, fact in reviews.items():
         if order_ref not in over:
             reason = f"{fact.event.reason} It is fulfilled as soon as the approval arrives.".lstrip()
-            yield Hold(reason=reason, subject=f"order {order_ref}", order_ref=order_ref)
+            yield Hold(reason=reason, cause=f"order {order_ref}", order_ref=order_ref)
     subscription = restrictions.newest(facts, EventKind.SUBSCRIPTION)
     if subscription is not None and subscription.item is not None and not over and not reviews:
         ref = subscription.item.subscription_ref or subscription.item.group_ref
         yield Hold(
             reason=f"No paid order of subscription {ref} is known yet; this is applied when one arrives.",
-            subject=f"subscription {ref}",
+            cause=f"subscription {ref}",
             subscription_ref=ref,
             alert=False,
         )
@@ -158,7 +158,7 @@ def _without_customer(entitlement: Entitlement) -> list[Hold]:
         Hold(
             reason=f"Nothing was told of the customer {entitlement.awaited_customer} yet; the mail goes out when that "
             "arrives.",
-            subject=f"customer {entitlement.awaited_customer}",
+            cause=f"customer {entitlement.awaited_customer}",
             order_ref=entitlement.last.order_ref,
             alert=False,
         )
@@ -178,7 +178,7 @@ def _without_end(purchase: Purchase, subscription: Fact | None, zone: tzinfo) ->
         reason=f"Product {purchase.item.product_id} is licensed as {purchase.terms.license_model}, but neither the "
         "notification nor its mapping says when it ends. Make the shop send the date, or add is_expduration "
         "to the mapping.",
-        subject=products.hold_subject(purchase.item),
+        cause=products.hold_cause(purchase.item),
         order_ref=purchase.order_ref,
     )
 

@@ -96,7 +96,7 @@ def _told_end(
     told = restrictions.subscription_end(subscription)
     if told is None or subscription is None:
         return told
-    if not any(undoing.cause.age > subscription.age for undoing in gone):
+    if not any(undoing.fact.age > subscription.age for undoing in gone):
         return told
     left: datetime | None = None
     for purchase in covering:

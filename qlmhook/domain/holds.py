@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """One cause, as a sentence.
+    """Why something is held: a sentence, and the name of its cause, such as a product.
 
-    `subject` names the cause, so that the operator is alerted once per cause, such as a product. Without `alert`
-    nobody has to do anything: what is waited for comes by itself. `order_ref` and `subscription_ref` are set where it
-    is known what is held.
+    The operator is alerted once for each cause. Without `alert` nobody has to do anything: what is waited for comes by
+    itself. `order_ref` and `subscription_ref` are set where it is known what is held.
     """
 
     reason: str
-    subject: str
+    cause: str
     order_ref: str = ""
     subscription_ref: str = ""
     alert: bool = True

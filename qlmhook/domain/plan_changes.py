@@ -83,8 +83,8 @@ def _with_quantity(purchase: Purchase, change: Fact) -> Purchase:
     """
     assert change.item is not None
     bought, has = purchase.item.quantity, change.item.quantity
-    undone = tuple(one for one in purchase.undone if one.units is None or one.cause.age > change.age)
+    undone = tuple(one for one in purchase.undone if one.units is None or one.fact.age > change.age)
     if has >= bought:
         return replace(purchase, item=replace(purchase.item, quantity=has), undone=undone)
-    fewer = Undoing(cause=change, units=bought - has, learned_at=change.learned_at)
+    fewer = Undoing(fact=change, units=bought - has, learned_at=change.learned_at)
     return replace(purchase, undone=(*undone, fewer))

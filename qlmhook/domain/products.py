@@ -2,7 +2,7 @@
 
 from qlmhook.domain.events import Item
 
-LONGEST_SUBJECT = 190
+LONGEST_CAUSE = 190
 
 
 def ids_of(item: Item) -> tuple[str, ...]:
@@ -10,23 +10,23 @@ def ids_of(item: Item) -> tuple[str, ...]:
     return item.product_id, *filter(None, item.general_ids)
 
 
-def hold_subject(item: Item) -> str:
-    """Return the subject of what is held for a product: `product <id> <id> …`, blanks in an id written `%20`.
+def hold_cause(item: Item) -> str:
+    """Return the cause of what is held for a product: `product <id> <id> …`, blanks in an id written `%20`.
 
     The most general ids are left out of one that would be longer than the database keeps.
     """
     specific, *general = ids_of(item)
-    subject = f"product {_escaped(specific)}"
+    cause = f"product {_escaped(specific)}"
     for product_id in general:
-        longer = f"{subject} {_escaped(product_id)}"
-        if len(longer) > LONGEST_SUBJECT:
+        longer = f"{cause} {_escaped(product_id)}"
+        if len(longer) > LONGEST_CAUSE:
             break
-        subject = longer
-    return subject
+        cause = longer
+    return cause
 
 
 def ids_in(about: str) -> tuple[str, ...]:
-    """Return the ids that a subject has behind its first word."""
+    """Return the ids that a cause has behind its first word."""
     return tuple(part.replace("%20", " ").replace("%25", "%") for part in about.split(" "))
 
 

@@ -127,20 +127,20 @@ def undone(facts: list[Fact], circumstances: Circumstances) -> dict[Place, tuple
         if fact.item is None:
             continue
         place, units = (fact.event.order_ref, fact.item.line), fact.item.undone_quantity
-        causes = found.setdefault(place, {})
+        of_line = found.setdefault(place, {})
         effect = effect_of(fact.event.kind, circumstances.policy)
         if effect in (Effect.UNDOES, Effect.RECORDED):
             binding = effect is Effect.UNDOES
-            new = Undoing(cause=fact, units=units, learned_at=fact.learned_at, binding=binding)
+            new = Undoing(fact=fact, units=units, learned_at=fact.learned_at, binding=binding)
             same = fact.event.kind, fact.event.case_ref, units
-            known = causes.setdefault(same, new)  # a repeat is no news
+            known = of_line.setdefault(same, new)  # a repeat is no news
             if fact.learned_at < known.learned_at:
-                causes[same] = replace(known, learned_at=fact.learned_at)
+                of_line[same] = replace(known, learned_at=fact.learned_at)
         if (dispute := lost.get(fact.event.order_ref)) is not None:
-            causes[dispute.told.event.kind, "", None] = Undoing(
-                cause=dispute.told, units=None, learned_at=dispute.learned_at
+            of_line[dispute.told.event.kind, "", None] = Undoing(
+                fact=dispute.told, units=None, learned_at=dispute.learned_at
             )
-    return {place: tuple(causes.values()) for place, causes in found.items() if causes}
+    return {place: tuple(of_line.values()) for place, of_line in found.items() if of_line}
 
 
 def gone(
@@ -163,7 +163,7 @@ def gone(
         elif place in paid:
             found += undoings if take_all(undoings, paid[place]) else ()
         else:
-            found += [one for one in undoings if one.units is None and one.cause.event.kind in _AFTER_PAYMENT]
+            found += [one for one in undoings if one.units is None and one.fact.event.kind in _AFTER_PAYMENT]
     return found
 
 
@@ -177,7 +177,7 @@ def _sale(place: Place, facts: list[Fact]) -> tuple[datetime, int, str, str]:
 
 
 def _problem(place: Place, item: Item) -> Hold:
-    return Hold(reason=f"Line {place[1]}: {item.problem}", subject=f"order {place[0]}")
+    return Hold(reason=f"Line {place[1]}: {item.problem}", cause=f"order {place[0]}")
 
 
 def _purchase(place: Place, facts: list[Fact], earlier: list[Purchase], terms_for: TermsFor) -> Purchase | Hold | None:
@@ -199,7 +199,7 @@ def _purchase(place: Place, facts: list[Fact], earlier: list[Purchase], terms_fo
     item = replace(item, quantity=max(item.quantity for item in items))
     limit = MAX_QUANTITY if terms.one_key else MAX_KEYS
     if item.quantity > limit:
-        return Hold(reason=f"Line {line}: the quantity {item.quantity} is over {limit}.", subject=f"order {order_ref}")
+        return Hold(reason=f"Line {line}: the quantity {item.quantity} is over {limit}.", cause=f"order {order_ref}")
     dates = [item.expires_at for item in items if item.expires_at is not None]
     sold_again = previous is not None and previous.product == (item.product_id, item.options)
     return Purchase(

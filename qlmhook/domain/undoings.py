@@ -15,7 +15,7 @@ class Undoing:
     `binding` when it takes back what is issued, too.
     """
 
-    cause: Fact
+    fact: Fact
     units: int | None
     learned_at: datetime
     binding: bool = True
@@ -23,7 +23,7 @@ class Undoing:
     @property
     def why(self) -> str:
         """A sentence for the license's history."""
-        order_ref, kind = self.cause.event.order_ref, self.cause.event.kind
+        order_ref, kind = self.fact.event.order_ref, self.fact.event.kind
         if kind is EventKind.SUBSCRIPTION:
             return "The subscription has fewer units since then."
         if kind is EventKind.CHARGEBACK_LOST:
@@ -39,7 +39,7 @@ def units_taken(undoings: Iterable[Undoing], quantity: int) -> int:
     """
     of_cases: dict[str, int] = {}
     for undoing in undoings:
-        case, units = undoing.cause.event.case_ref, quantity if undoing.units is None else undoing.units
+        case, units = undoing.fact.event.case_ref, quantity if undoing.units is None else undoing.units
         of_cases[case] = max(units, of_cases.get(case, 0))
     without_case = of_cases.pop("", 0)
     return min(quantity, max(without_case, sum(of_cases.values())))

@@ -1,4 +1,4 @@
-"""The ledger: every verified notification, its state, and why it is held."""
+"""Every verified notification that came in, its state, and why it is held."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ _KEY_USE = Statement[models.KeyUse](
         models.KeyUse.vendor == given("vendor"), models.KeyUse.key_id == given("key_id")
     )
 )
-_HOLDS_FOR = Statement[models.Hold](lambda: models.Hold.select().where(models.Hold.subject.in_(any_given("subjects"))))
+_HOLDS_FOR = Statement[models.Hold](lambda: models.Hold.select().where(models.Hold.cause.in_(any_given("causes"))))
 _HOLDS_OF = Statement[models.Hold](
     lambda: models.Hold.select().where(models.Hold.notification.in_(any_given("notifications")))
 )
@@ -176,9 +176,9 @@ def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable
 
     Returns the holds of a cause that nothing else is held for: those the operator has not been told of.
     """
-    holds = list({hold.subject: hold for hold in holds}.values())
-    subjects = [hold.subject for hold in holds]
-    heard = {known.subject for known in _HOLDS_FOR.all(subjects=subjects)}
+    holds = list({hold.cause: hold for hold in holds}.values())
+    causes = [hold.cause for hold in holds]
+    heard = {known.cause for known in _HOLDS_FOR.all(causes=causes)}
     _LET_GO.run(notification=row.id)
     for hold in holds:
         models.Hold.create(
@@ -186,14 +186,14 @@ def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable
             vendor=row.vendor,
             order_ref=hold.order_ref or row.order_ref,
             subscription_ref=hold.subscription_ref,
-            subject=hold.subject,
+            cause=hold.cause,
             reason=hold.reason,
         )
     row.state = "held" if holds else "done" if done else "ignored"
     row.reason = " ".join(hold.reason for hold in holds) or note
     row.applied_at = None if holds else now
     row.save()
-    return [hold for hold in holds if hold.subject not in heard]
+    return [hold for hold in holds if hold.cause not in heard]
 
 
 def enrich(row: models.Notification, answer: bytes) -> None:
@@ -228,17 +228,17 @@ def held() -> list[int]:
     return [row.id for row in table.select(table.id).where(table.state == "held").order_by(table.id)]
 
 
-def hold_subjects() -> list[tuple[str, str]]:
-    """Return what notifications are held for, each account and subject once."""
+def hold_causes() -> list[tuple[str, str]]:
+    """Return the causes of all holds, each account and cause once."""
     hold = models.Hold
-    found = hold.select(hold.vendor, hold.subject).distinct().order_by(hold.vendor, hold.subject)
-    return [(row.vendor, row.subject) for row in found]
+    found = hold.select(hold.vendor, hold.cause).distinct().order_by(hold.vendor, hold.cause)
+    return [(row.vendor, row.cause) for row in found]
 
 
-def held_for(vendor: str, subject: str) -> list[int]:
-    """Return the ids of an account's notifications that are held for this."""
+def held_for(vendor: str, cause: str) -> list[int]:
+    """Return the ids of an account's notifications that are held for a cause."""
     hold = models.Hold
-    found = hold.select(hold.notification).where(hold.subject == subject, hold.vendor == vendor)
+    found = hold.select(hold.notification).where(hold.cause == cause, hold.vendor == vendor)
     return [row.notification_id for row in found]
 
 
@@ -254,12 +254,12 @@ def held_with(
 ) -> dict[int, set[str]]:
     """Return the account's other notifications that are held with these orders and subscriptions, oldest first.
 
-    Each comes with the subjects of all its holds.
+    Each comes with the causes of all its holds.
     """
     with_orders = _HOLDS_OF_ORDERS.all(vendor=row.vendor, names=sorted(set(order_refs) - {""}))
     with_subscriptions = _HOLDS_OF_SUBSCRIPTIONS.all(vendor=row.vendor, names=sorted(set(subscription_refs) - {""}))
     found = {other.notification_id for other in [*with_orders, *with_subscriptions]} - {row.id}
-    subjects: dict[int, set[str]] = {notification_id: set() for notification_id in sorted(found)}
+    causes: dict[int, set[str]] = {notification_id: set() for notification_id in sorted(found)}
     for other in _HOLDS_OF.all(notifications=sorted(found)):
-        subjects[other.notification_id].add(other.subject)
-    return subjects
+        causes[other.notification_id].add(other.cause)
+    return causes

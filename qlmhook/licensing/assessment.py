@@ -169,7 +169,7 @@ def _matter_of(license: models.License, places: list[tuple[Matter, set[Place]]])
 
 def _usable_terms(vendor: str, item: Item, sold_by: str | None) -> Terms | Hold | None:
     """Return the terms that a line was sold by, else those of its mapping, or what holds it without usable ones."""
-    subject = products.hold_subject(item)
+    cause = products.hold_cause(item)
     try:
         if sold_by is not None:
             return mappings.terms_sold(sold_by)
@@ -180,7 +180,7 @@ def _usable_terms(vendor: str, item: Item, sold_by: str | None) -> Terms | Hold 
         return Hold(
             reason=f"Product {item.product_id} ({item.product_name[:80]!r}) has no mapping: "
             f"set the property pid_{item.product_id}{more}.",
-            subject=subject,
+            cause=cause,
         )
     except PropertyError as error:
-        return Hold(reason=f"The mapping of product {item.product_id} cannot be used: {error}", subject=subject)
+        return Hold(reason=f"The mapping of product {item.product_id} cannot be used: {error}", cause=cause)

@@ -13,7 +13,7 @@ from qlmhook.domain.terms import FOREVER, Terms
 from qlmhook.errors import NotFound
 from qlmhook.licensing import audit, key_format, overrides
 from qlmhook.licensing.assessment import Matter
-from qlmhook.licensing.audit import Cause, Change, Columns
+from qlmhook.licensing.audit import Change, Columns, Occasion
 from qlmhook.licensing.keymakers.registry import KeyMakers
 from qlmhook.storage import models
 from qlmhook.storage.statements import Statement, given
@@ -28,7 +28,7 @@ _OF_LINE = Statement[models.License](
 
 
 def reconcile(
-    matter: Matter, customer: models.Customer | None, makers: KeyMakers, cause: Cause
+    matter: Matter, customer: models.Customer | None, makers: KeyMakers, occasion: Occasion
 ) -> list[models.License]:
     """Make a subject's licenses what they should be, and return them; the matter has those that are issued then.
 
@@ -44,16 +44,16 @@ def reconcile(
         license = matter.licenses.get(grant.unit)
         if license is not None:
             decisions = matter.decisions.get(license.id, ())
-            columns |= overrides.lay_over(license, entitlement, grant, decisions, cause.at)
+            columns |= overrides.lay_over(license, entitlement, grant, decisions, occasion.at)
             columns |= _place(matter, license, entitlement.first.place)
             changes += _change(license, columns)
         elif not grant.revoked:
             new.append((grant, columns))
-    changes += _retire(matter, cause.at)
+    changes += _retire(matter, occasion.at)
     _store(changes)
     if new:
-        changes += _issue(matter, entitlement, new, makers, cause)
-    audit.write(changes, cause)
+        changes += _issue(matter, entitlement, new, makers, occasion)
+    audit.write(changes, occasion)
     current = [matter.licenses[grant.unit] for grant in entitlement.grants if grant.unit in matter.licenses]
     for license in current:
         license.customer = customer
@@ -69,18 +69,18 @@ def find(text: str) -> models.License:
     return license
 
 
-def carry_out(decision: models.Decision, cause: Cause) -> models.License:
+def override(decision: models.Decision, occasion: Occasion) -> models.License:
     """Change a license as an operator just decided; later notifications find the decision written down."""
     license = models.License.get_by_id(decision.license_id)
     wanted: dict[str, Columns] = {
-        "revoke": {"revoked_at": license.revoked_at or cause.at, "barred_why": decision.why},
-        "suspend": {"suspended_at": cause.at, "suspended_until": None, "barred_why": decision.why},
+        "revoke": {"revoked_at": license.revoked_at or occasion.at, "barred_why": decision.why},
+        "suspend": {"suspended_at": occasion.at, "suspended_until": None, "barred_why": decision.why},
         "reinstate": {"revoked_at": None, "suspended_at": None, "suspended_until": None, "barred_why": ""},
         "extend": {"expires_at": decision.until, "ended_at": None},
     }
     changes = _change(license, wanted[decision.action])
     _store(changes)
-    audit.write(changes, cause)
+    audit.write(changes, occasion)
     return license
 
 
@@ -147,10 +147,14 @@ def _grace_until(end: datetime | None, days: int) -> datetime | None:
 
 
 def _issue(
-    matter: Matter, entitlement: Entitlement, new: Sequence[tuple[Grant, Columns]], makers: KeyMakers, cause: Cause
+    matter: Matter,
+    entitlement: Entitlement,
+    new: Sequence[tuple[Grant, Columns]],
+    makers: KeyMakers,
+    occasion: Occasion,
 ) -> list[Change]:
     """Make a license of each grant, and return that they are issued."""
-    made = makers.keys_for(matter.subject.vendor, entitlement, [grant for grant, _ in new], cause.at)
+    made = makers.keys_for(matter.subject.vendor, entitlement, [grant for grant, _ in new], occasion.at)
     if isinstance(made, Hold):
         matter.holds.append(made)
         return []
@@ -162,8 +166,8 @@ def _issue(
             "order_ref": order_ref,
             "line": line,
             "unit": grant.unit,
-            "issued_at": cause.at,
-            **overrides.suspension(entitlement.suspended, cause.at),
+            "issued_at": occasion.at,
+            **overrides.suspension(entitlement.suspended, occasion.at),
             "barred_why": next((bar.why for bar in entitlement.suspended), ""),
             **columns,
         }

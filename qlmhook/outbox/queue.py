@@ -1,18 +1,19 @@
-"""The outbox: what is to go out, written with the license and carried out later, for days if need be.
+"""The outbox: what is to go out, written with the license and delivered later, for days if need be.
 
 A worker leases a row, works without a transaction, and then says what became of it. A worker that dies leaves
 a lease that runs out, and another takes the row up again: a mail may in that moment go out twice, but never not
 at all.
 """
 
-import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from qlmhook.errors import NotFound, QlmhookError
+from qlmhook.outbox import payloads
+from qlmhook.outbox.payloads import Kind, Payload
 from qlmhook.storage import models
 from qlmhook.storage.statements import Statement, any_given, given
 
@@ -32,15 +33,6 @@ LONGEST_DELAY = timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=7)
 
 
-class Kind(StrEnum):
-    """What a row carries out."""
-
-    MAIL = "mail"
-    CONFIRMATION = "confirmation"
-    ALERT = "alert"
-    ENRICHMENT = "enrichment"
-
-
 DEAD = "dead"
 STATES = ("due", "leased", "done", DEAD)
 
@@ -50,8 +42,7 @@ class NotYet(Exception):
 
 
 def add(
-    kind: Kind,
-    payload: Mapping[str, Any],
+    payload: Payload,
     *,
     now: datetime,
     vendor: str = "",
@@ -61,14 +52,14 @@ def add(
 ) -> models.Outbox:
     """Add a row in the running transaction, due at once."""
     return models.Outbox.create(
-        kind=kind,
+        kind=payload.kind,
         state="due",
         vendor=vendor,
         order_ref=order_ref,
         to=to,
         subject=subject,
-        payload=json.dumps(payload),
-        created_at=now,
+        payload=payloads.to_text(payload),
+        begun_at=now,
         due_at=now,
     )
 
@@ -76,12 +67,6 @@ def add(
 def of_orders(kind: Kind, vendor: str, order_refs: Collection[str]) -> list[models.Outbox]:
     """Return the rows of a kind that are about these orders, oldest first."""
     return [row for row in _OF_ORDERS.all(vendor=vendor, names=list(order_refs)) if row.kind == kind]
-
-
-def payload_of(row: models.Outbox) -> dict[str, Any]:
-    """Return what a row carries."""
-    payload: dict[str, Any] = json.loads(row.payload)
-    return payload
 
 
 def is_any_due(now: datetime) -> bool:
@@ -110,7 +95,7 @@ def finish(row: models.Outbox, now: datetime, *, answer: str = "") -> None:
 
 def postpone(row: models.Outbox, reason: str, now: datetime) -> None:
     """Put a leased row back because its time has not come; that is no attempt. Without a reason it has come now."""
-    payload = json.dumps({**payload_of(row), "waited_until": now.isoformat()})
+    payload = payloads.to_text(replace(payloads.of(row, Payload), waited_until=now))
     due_at = now + FIRST_DELAY if reason else now
     _conclude(row, state="due", due_at=due_at, attempts=row.attempts - 1, last_error=reason, payload=payload)
 
@@ -120,9 +105,8 @@ def fail(row: models.Outbox, error: str, *, permanent: bool, now: datetime) -> b
 
     It is given up when the failure is permanent, or a week after it was written, or after what it waited for came.
     """
-    waited_until = payload_of(row).get("waited_until")
-    begun = datetime.fromisoformat(waited_until) if waited_until else row.created_at
-    dead = permanent or now - begun >= GIVE_UP_AFTER
+    tried_since = payloads.waited_until(row) or row.begun_at
+    dead = permanent or now - tried_since >= GIVE_UP_AFTER
     _conclude(row, state=DEAD if dead else "due", due_at=now + delay_after(row.attempts), last_error=error[:2000])
     return dead
 
@@ -139,7 +123,7 @@ def retry(row_id: int, now: datetime) -> models.Outbox:
         raise NotFound(f"There is no outbox row {row_id}.")
     if row.state == "leased":
         raise QlmhookError(f"The outbox row {row_id} is being sent now.")
-    row.state, row.due_at, row.created_at, row.leased_until, row.lease = "due", now, now, None, ""
+    row.state, row.due_at, row.begun_at, row.leased_until, row.lease = "due", now, now, None, ""
     row.done_at, row.attempts, row.last_error = None, 0, ""
     row.save()
     return row

@@ -30,7 +30,7 @@ class Figures:
 
 def count(*, alive_since: datetime) -> Figures:
     """Count what is there now; a worker counts that gave a sign of life since then."""
-    oldest = models.Outbox.select(peewee.fn.MIN(models.Outbox.created_at)).where(models.Outbox.state == "due")
+    oldest = models.Outbox.select(peewee.fn.MIN(models.Outbox.begun_at)).where(models.Outbox.state == "due")
     return Figures(
         notifications=_by_state(models.Notification, notification_store.STATES),
         outbox=_by_state(models.Outbox, queue.STATES),

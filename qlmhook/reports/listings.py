@@ -1,7 +1,6 @@
 """What the listings show: rows found by filters, as plain values."""
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,9 +11,9 @@ import peewee
 from qlmhook.domain import events
 from qlmhook.domain.addresses import address_key
 from qlmhook.inbox import fact_store, notification_store
-from qlmhook.licensing import key_format
+from qlmhook.licensing import audit, key_format
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import Kind
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Accounts
 
@@ -146,8 +145,8 @@ def license_history(license: models.License) -> list[Row]:
             "at": _time(entry.at),
             "actor": entry.actor,
             "change": entry.change,
-            "before": json.loads(entry.before),
-            "after": json.loads(entry.after),
+            "before": audit.told(entry.before),
+            "after": audit.told(entry.after),
             "why": entry.why,
         }
         for entry in entries

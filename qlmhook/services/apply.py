@@ -14,9 +14,9 @@ from qlmhook.errors import MalformedNotification
 from qlmhook.inbox import fact_store, notification_store
 from qlmhook.licensing import customers, licenses
 from qlmhook.licensing.assessment import Facts, Matter, assess
-from qlmhook.licensing.audit import Cause
+from qlmhook.licensing.audit import Occasion
 from qlmhook.licensing.keymakers.registry import KeyMakers
-from qlmhook.licensing.outcome import Applied, Concluded, Settled
+from qlmhook.licensing.results import Applied, Concluded, Settled
 from qlmhook.services.check_message import read
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
@@ -30,7 +30,7 @@ _AFTER_PAYMENT = (
 """What only happens to an order that was paid, whether or not that was told."""
 
 
-class Application:
+class Applying:
     """Works inside the caller's transaction, so that a notification takes effect as a whole or not at all.
 
     What came of it is told to the channels, each of which writes down what that calls for.
@@ -47,9 +47,9 @@ class Application:
         references = {one.matter.subject.subscription_ref for one in settled}
         references |= {fact.item.group_ref for one in settled for fact in one.matter.facts if fact.item}
         order_refs = {order_ref for one in settled for order_ref in one.matter.orders}
-        still = {hold.subject for one in settled for hold in one.matter.holds}
+        still = {hold.cause for one in settled for hold in one.matter.holds}
         held = notification_store.held_with(row, order_refs=order_refs, subscription_refs=references)
-        freed = [notification_id for notification_id, subjects in held.items() if not subjects <= still]
+        freed = [notification_id for notification_id, causes in held.items() if not causes <= still]
         told = fact_store.count_told(freed)
         for notification_id in freed:
             other = notification_store.get(notification_id)
@@ -72,22 +72,22 @@ class Application:
 
     def hold(self, account: Account, row: models.Notification, reason: str, *, now: datetime) -> None:
         """Keep a notification that cannot be applied, and alert the operator once per reason."""
-        self._store_conclusion(account, row, [Hold(reason=reason, subject=reason[:190])], now=now)
+        self._store_conclusion(account, row, [Hold(reason=reason, cause=reason[:190])], now=now)
 
-    def settle(self, account: Account, about: Facts, cause: Cause) -> list[Settled]:
+    def settle(self, account: Account, about: Facts, occasion: Occasion) -> list[Settled]:
         """Bring licenses to what all facts about them say."""
-        every = [self._settle_one(account, matter, cause) for matter in assess(account, about)]
+        every = [self._settle_one(account, matter, occasion) for matter in assess(account, about)]
         for settled in every:
             for channel in self._channels:
                 channel.settled(settled)
         return every
 
-    def _settle_one(self, account: Account, matter: Matter, cause: Cause) -> Settled:
+    def _settle_one(self, account: Account, matter: Matter, occasion: Occasion) -> Settled:
         entitled = matter.entitlement
         if entitled is None:
-            return Settled(account=account, matter=matter, now=cause.at)
+            return Settled(account=account, matter=matter, now=occasion.at)
         before = {license.id for license in matter.licenses.values()}
-        current = licenses.reconcile(matter, customers.find(entitled.customer.email), self._makers, cause)
+        current = licenses.reconcile(matter, customers.find(entitled.customer.email), self._makers, occasion)
         new = [purchase for purchase in entitled.purchases if purchase.place not in matter.fulfilled]
         to_confirm: set[str] = set()
         if current:
@@ -100,11 +100,11 @@ class Application:
             }
             sold = [(purchase.place, purchase.terms) for purchase in new]
             sold += [entitled.sold_by_plan] if entitled.sold_by_plan else []
-            licenses.mark_fulfilled(matter, sold, cause.at)
+            licenses.mark_fulfilled(matter, sold, occasion.at)
         return Settled(
             account=account,
             matter=matter,
-            now=cause.at,
+            now=occasion.at,
             current=current,
             renewed=[license for license in current if license.id in before],
             taking_effect=new,
@@ -145,7 +145,7 @@ class Application:
         about_orders = ", ".join(dict.fromkeys(event.order_ref for event in events))
         why = f"{message.order_status} of {message.order_ref or message.subscription_ref or about_orders}"
         why += f": {message.note}" if message.note else ""
-        settled = self.settle(account, about, Cause(actor=f"notification {row.id}", at=now, why=why))
+        settled = self.settle(account, about, Occasion(actor=f"notification {row.id}", at=now, why=why))
         known = {
             name: fact.event.order_ref
             for facts in about.values()
@@ -171,8 +171,8 @@ class Application:
         reason = (
             f"The shop was asked, and its answer is not enough: {message.incomplete}" if asked else message.incomplete
         )
-        subject = f"{'answer to ' if asked else ''}notification {row.id}"
-        self._store_conclusion(account, row, [Hold(reason=reason, subject=subject, alert=asked)], now=now)
+        cause = f"{'answer to ' if asked else ''}notification {row.id}"
+        self._store_conclusion(account, row, [Hold(reason=reason, cause=cause, alert=asked)], now=now)
         if not asked:
             enrichment_due.ask(row, now=now)
         return Applied(account=account, row=row, events=(), news=(), settled=(), now=now)
@@ -180,7 +180,7 @@ class Application:
     def _conclude(self, applied: Applied, *, note: str = "", unclear: str = "") -> None:
         """Conclude a notification by what came of its events."""
         settled, row = applied.settled, applied.row
-        holds = [Hold(reason=unclear, subject=f"notification {row.id}")] if unclear else []
+        holds = [Hold(reason=unclear, cause=f"notification {row.id}")] if unclear else []
         holds += _unclear_orders(applied)
         holds += [hold for one in settled for hold in one.matter.holds if applied.concerns(hold)]
         holds += _unknown_sales(applied)
@@ -227,7 +227,7 @@ def _unclear_orders(applied: Applied) -> list[Hold]:
     return [
         Hold(
             reason=event.unclear,
-            subject=f"notification {applied.row.id} order {event.order_ref or _subscription_of(event)}",
+            cause=f"notification {applied.row.id} order {event.order_ref or _subscription_of(event)}",
             order_ref=event.order_ref,
             subscription_ref="" if event.order_ref else _subscription_of(event),
         )
@@ -248,7 +248,7 @@ def _unknown_sales(applied: Applied) -> Iterable[Hold]:
     return [
         Hold(
             reason=f"{what}; this is applied when one arrives.",
-            subject=f"unknown order {order_ref}",
+            cause=f"unknown order {order_ref}",
             order_ref=order_ref,
             alert=False,
         )

@@ -6,8 +6,8 @@ from qlmhook.domain.terms import end_of_day
 from qlmhook.errors import Inapplicable
 from qlmhook.inbox import fact_store
 from qlmhook.licensing import licenses
-from qlmhook.licensing.audit import Cause
-from qlmhook.services.apply import Application
+from qlmhook.licensing.audit import Occasion
+from qlmhook.services.apply import Applying
 from qlmhook.services.receive import Clock
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
@@ -18,12 +18,12 @@ LONGEST_EXTENSION = 100
 
 
 class Decisions:
-    """Writes decisions down and carries them out."""
+    """Writes decisions down, and overrides by them what the shop said."""
 
-    def __init__(self, *, database: Database, accounts: Accounts, application: Application, clock: Clock) -> None:
+    def __init__(self, *, database: Database, accounts: Accounts, applying: Applying, clock: Clock) -> None:
         self._database = database
         self._accounts = accounts
-        self._application = application
+        self._applying = applying
         self._clock = clock
 
     def decide(
@@ -43,12 +43,12 @@ class Decisions:
             learned = [fact.learned_at for facts in about.values() for fact in facts]
             # what is known already was known before the decision, even if the clock was set back meanwhile
             now = max([self._clock(), *learned])
-            cause = Cause(actor=f"operator {operator}"[:128], at=now, why=why or action)
-            decision = models.Decision.create(license=before, at=cause.at, action=action, until=end, why=why)
-            after = licenses.carry_out(decision, cause)
+            occasion = Occasion(actor=f"operator {operator}"[:128], at=now, why=why or action)
+            decision = models.Decision.create(license=before, at=occasion.at, action=action, until=end, why=why)
+            after = licenses.override(decision, occasion)
             if action == "reinstate":  # its mail may have waited for this
                 account = self._accounts.named(before.vendor)
-                self._application.settle(account, about, cause)
+                self._applying.settle(account, about, occasion)
                 after = models.License.get_by_id(before.id)
         return before, after
 

@@ -1,4 +1,4 @@
-"""Carries out the rows of the outbox."""
+"""Delivers the rows of the outbox."""
 
 import logging
 import time
@@ -11,7 +11,8 @@ from qlmhook.channels.confirmation.send import ShopConfirmations
 from qlmhook.channels.mail import due as mail_due
 from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind, NotYet
+from qlmhook.outbox.payloads import Kind
+from qlmhook.outbox.queue import NotYet
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 
@@ -25,7 +26,7 @@ ALIVE_FOR = timedelta(minutes=3)
 
 
 Send = Callable[[models.Outbox, datetime], str]
-"""Carries a row out now and returns what is to be kept of the answer; raises NotYet, DeliveryFailed."""
+"""Delivers a row now and returns what is to be kept of the answer; raises NotYet, DeliveryFailed."""
 
 
 class Delivery:
@@ -47,14 +48,14 @@ class Delivery:
         self._clock = clock
 
     def work_off(self) -> int:
-        """Carry out everything that is due now; return how many rows were tried."""
+        """Deliver everything that is due now; return how many rows were tried."""
         count = 0
         while self.deliver_next():
             count += 1
         return count
 
     def deliver_next(self) -> bool:
-        """Carry out the next row that is due; return whether there was one."""
+        """Deliver the next row that is due; return whether there was one."""
         with self._database.reading():
             if not queue.is_any_due(self._clock()):
                 return False
@@ -96,7 +97,7 @@ class Delivery:
             try:
                 with self._database.transaction():
                     queue.finish(row, self._clock(), answer=answer)
-                    confirmation_due.nudge(row.vendor, row.order_ref, self._clock())
+                    confirmation_due.reschedule(row.vendor, row.order_ref, self._clock())
                 return
             except Unavailable:
                 if row.leased_until is None or self._clock() >= row.leased_until:
@@ -110,8 +111,8 @@ class Delivery:
             logger.exception("Outbox row %s could not be delivered", row.id)
         permanent = isinstance(error, DeliveryFailed) and error.permanent
         with self._database.transaction():
-            if row.kind == Kind.MAIL and mail_due.address_of(row, mail_due.licenses_in(row)) != queue.address_of(row):
-                permanent = False  # the customer has another address since
+            if permanent and row.kind == Kind.MAIL:  # unless the customer has another address since
+                permanent = mail_due.address_of(row, mail_due.licenses_in(row)) == queue.address_of(row)
             dead = queue.fail(row, reason, permanent=permanent, now=self._clock())
             logger.warning("Outbox row %s (%s) failed: %s", row.id, row.kind, reason)
             if dead and row.kind != Kind.ALERT:

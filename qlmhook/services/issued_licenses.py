@@ -11,7 +11,7 @@ from qlmhook.domain.facts import Fact, Place
 from qlmhook.inbox import fact_store
 from qlmhook.licensing import key_format
 from qlmhook.licensing.assessment import Matter, assess
-from qlmhook.licensing.outcome import Settled
+from qlmhook.licensing.results import Settled
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Account

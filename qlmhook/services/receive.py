@@ -13,7 +13,7 @@ from qlmhook.domain import products
 from qlmhook.domain.events import EventKind, Message
 from qlmhook.errors import MalformedNotification, Refused, SignatureRejected, Unavailable, WrongCredentials
 from qlmhook.inbox import fact_store, notification_store
-from qlmhook.services.apply import Application
+from qlmhook.services.apply import Applying
 from qlmhook.services.check_message import read
 from qlmhook.services.issued_licenses import IssuedLicenses
 from qlmhook.storage import models
@@ -40,11 +40,11 @@ class Intake:
     """Takes notifications in, and applies again those that were held."""
 
     def __init__(
-        self, *, database: Database, accounts: Accounts, application: Application, alerts: Alerts, clock: Clock
+        self, *, database: Database, accounts: Accounts, applying: Applying, alerts: Alerts, clock: Clock
     ) -> None:
         self._database = database
         self._accounts = accounts
-        self._application = application
+        self._applying = applying
         self._alerts = alerts
         self._clock = clock
 
@@ -82,7 +82,7 @@ class Intake:
                     row.save()
                 is_known = row.copies > 1 and message is not news and _is_settled(row)
                 if not (row.dismissed or is_known):
-                    self._application.apply(account, row, message, now=self._clock())
+                    self._applying.apply(account, row, message, now=self._clock())
         except MalformedNotification as error:
             self._keep(account, notification, verified, message, str(error))
             raise
@@ -110,7 +110,7 @@ class Intake:
         with self._database.transaction():
             row = notification_store.get(notification_id)
             notification_store.readmit(row)
-            self._application.apply_again(self._accounts.named(row.vendor), row, now=self._clock())
+            self._applying.apply_again(self._accounts.named(row.vendor), row, now=self._clock())
         return row
 
     @staticmethod
@@ -131,18 +131,18 @@ class Intake:
         """Return the ids of the held notifications that a change of these properties may set free, oldest first."""
         concerns = cache(partial(mappings.concerns, frozenset(names)))
 
-        def may_be_mended(vendor: str, subject: str) -> bool:
+        def may_be_mended(vendor: str, cause: str) -> bool:
             """What the shop has still to say, or what cannot be read, no property can mend."""
-            kind, _, about = subject.partition(" ")
+            kind, _, about = cause.partition(" ")
             if kind == "product":
                 ids = products.ids_in(about)
                 return mappings.is_settled(vendor, ids) or (mappings.is_mapped(vendor, ids) and concerns(vendor, ids))
             if kind == "order":  # its quantity, or a line that nobody needs who ignores the product
                 return any(concerns(vendor, ids) for ids in _paid_products(vendor, about))
-            return subject.startswith(INTERNAL_ERROR)  # a mapping may have led to it
+            return cause.startswith(INTERNAL_ERROR)  # a mapping may have led to it
 
         with self._database.reading():
-            causes = [cause for cause in notification_store.hold_subjects() if may_be_mended(*cause)]
+            causes = [cause for cause in notification_store.hold_causes() if may_be_mended(*cause)]
             return sorted(
                 {notification_id for cause in causes for notification_id in notification_store.held_for(*cause)}
             )
@@ -178,7 +178,7 @@ class Intake:
                 row = notification_store.enter(account, notification, verified, message)
                 self._note_key(account, verified, message)
                 if not row.dismissed:
-                    self._application.hold(account, row, reason, now=self._clock())
+                    self._applying.hold(account, row, reason, now=self._clock())
         except SignatureRejected as error:
             self._warn_of_forgery(account, error)
             raise

@@ -11,9 +11,9 @@ from qlmhook.catalog.mappings import RenamedProperty
 from qlmhook.channels.alert.due import Alerts
 from qlmhook.errors import NotFound, QlmhookError
 from qlmhook.inbox import fact_json, fact_store, notification_store
-from qlmhook.licensing.audit import Cause
+from qlmhook.licensing.audit import Occasion
 from qlmhook.services import sold_twice
-from qlmhook.services.apply import Application
+from qlmhook.services.apply import Applying
 from qlmhook.services.check_message import read
 from qlmhook.services.receive import Clock
 from qlmhook.services.sold_twice import Double
@@ -47,11 +47,11 @@ class Renaming:
     """
 
     def __init__(
-        self, *, database: Database, accounts: Accounts, application: Application, alerts: Alerts, clock: Clock
+        self, *, database: Database, accounts: Accounts, applying: Applying, alerts: Alerts, clock: Clock
     ) -> None:
         self._database = database
         self._accounts = accounts
-        self._application = application
+        self._applying = applying
         self._alerts = alerts
         self._clock = clock
 
@@ -59,7 +59,7 @@ class Renaming:
         """Move every row of an account that is configured no more; raises NotFound, QlmhookError."""
         account = self._heir(old, new)
         name, now = account.name, self._clock()
-        cause = Cause(actor=f"operator {operator}"[:128], at=now, why=f"The account {old} is called {name} now.")
+        occasion = Occasion(actor=f"operator {operator}"[:128], at=now, why=f"The account {old} is called {name} now.")
         with self._database.transaction():
             self._refuse_unknown(old)
             _refuse_another_plugin(old, account)
@@ -73,9 +73,9 @@ class Renaming:
             _hurry(old, now)
             moved = {table: _move(table, old, name) for table in CARRIERS if table is not models.License}
             about = fact_store.about(name, order_refs=orders, subscription_refs=subscriptions)
-            parted = list(sold_twice.part(about, old, cause))
+            parted = list(sold_twice.part(about, old, occasion))
             moved[models.License] = _move(models.License, old, name)  # two of one line would collide
-            self._application.settle(account, about, cause)
+            self._applying.settle(account, about, occasion)
             sold_twice.join_confirmations(name, orders, now)
             renamed = mappings.rename_account(old, name, now=now)
             self._tell(old, name, parted, now)

@@ -3,18 +3,17 @@
 The license that the customer has had longer stays; the other one is revoked and belongs to nothing any more.
 """
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from qlmhook.domain.facts import Place
-from qlmhook.licensing import key_format
+from qlmhook.licensing import audit, key_format
 from qlmhook.licensing.assessment import Facts
-from qlmhook.licensing.audit import Cause
+from qlmhook.licensing.audit import Change, Occasion
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import Kind
 from qlmhook.storage import models
 
 
@@ -38,7 +37,7 @@ def known_to_both(old: str, new: str) -> tuple[set[str], set[str]]:
     )
 
 
-def part(about: Facts, old: str, cause: Cause) -> Iterator[Double]:
+def part(about: Facts, old: str, occasion: Occasion) -> Iterator[Double]:
     """Leave each subject one account's license for each unit: the first one, unless it alone is revoked."""
     references = Counter(subject.subscription_ref for subject in about)
     for subject, facts in about.items():
@@ -51,7 +50,7 @@ def part(about: Facts, old: str, cause: Cause) -> Iterator[Double]:
             stays = min(licenses, key=lambda each: (each.revoked_at is not None, each.issued_at, each.id))
             for gone in licenses:
                 if gone.vendor != stays.vendor:
-                    _retire(gone, stays, cause)
+                    _retire(gone, stays, occasion)
                     yield Double(gone=gone, stays=stays)
 
 
@@ -70,24 +69,22 @@ def _licenses_of(vendors: Collection[str], places: Collection[Place], reference:
     return [found[license_id] for license_id in sorted(found)]
 
 
-def _retire(gone: models.License, stays: models.License, cause: Cause) -> None:
+def _retire(gone: models.License, stays: models.License, occasion: Occasion) -> None:
     """Revoke a license, and take it out of its subscription and line, so that nothing brings it back by itself."""
-    why = f"It was issued twice; {key_format.grouped(stays.key)} stays. {cause.why}"
-    revoked_at = gone.revoked_at or cause.at
+    why = f"It was issued twice; {key_format.grouped(stays.key)} stays. {occasion.why}"
+    revoked_at = gone.revoked_at or occasion.at
     before = {"line": gone.line, "subscription_ref": gone.subscription_ref}
     after = {"line": f"double {gone.id}", "subscription_ref": ""}
     models.License.update(revoked_at=revoked_at, barred_why=gone.barred_why or why, **after).where(
         models.License.id == gone.id
     ).execute()
-    models.Audit.create(
+    change = Change(
         license=gone,
-        at=cause.at,
-        actor=cause.actor,
         change="revoked",
-        before=json.dumps({**before, "revoked_at": gone.revoked_at and gone.revoked_at.isoformat()}),
-        after=json.dumps({**after, "revoked_at": revoked_at.isoformat()}),
-        why=why,
+        before={**before, "revoked_at": gone.revoked_at},
+        after={**after, "revoked_at": revoked_at},
     )
+    audit.write([change], replace(occasion, why=why))
     # the end that an operator promised goes along
     decision = models.Decision
     decision.update(license=stays).where(decision.license == gone, decision.action == "extend").execute()

@@ -17,8 +17,8 @@ from qlmhook.inbox import notification_store
 from qlmhook.inbox.refusals import Refusals
 from qlmhook.licensing import keymakers
 from qlmhook.licensing.keymakers.registry import KeyMakers
-from qlmhook.outbox.queue import Kind
-from qlmhook.services.apply import Application
+from qlmhook.outbox.payloads import Kind
+from qlmhook.services.apply import Applying
 from qlmhook.services.decide import Decisions
 from qlmhook.services.deliver import Delivery
 from qlmhook.services.enrich import Enrichment
@@ -90,14 +90,14 @@ class Service:
         mailing = Mailing(alerts=alerts)
         plugins.add(keymakers.__name__, keymakers)
         makers = KeyMakers(plugins.key_makers().values())
-        application = Application([mailing, Confirmations(), alerts], makers)
+        applying = Applying([mailing, Confirmations(), alerts], makers)
         confirmations = ShopConfirmations(database=database, accounts=accounts, alerts=alerts)
         mails = LicenseMails(database=database, accounts=accounts, mailer=mailer, templates=templates)
         senders = {
             Kind.MAIL: mails.send,
             Kind.ALERT: AlertMails(mailer=mailer).send,
             Kind.CONFIRMATION: confirmations.send,
-            Kind.ENRICHMENT: Enrichment(database=database, accounts=accounts, application=application).send,
+            Kind.ENRICHMENT: Enrichment(database=database, accounts=accounts, applying=applying).send,
         }
         return cls(
             settings=settings,
@@ -109,11 +109,9 @@ class Service:
             mailer=mailer,
             alerts=alerts,
             mailing=mailing,
-            intake=Intake(database=database, accounts=accounts, application=application, alerts=alerts, clock=clock),
-            decisions=Decisions(database=database, accounts=accounts, application=application, clock=clock),
-            renaming=Renaming(
-                database=database, accounts=accounts, application=application, alerts=alerts, clock=clock
-            ),
+            intake=Intake(database=database, accounts=accounts, applying=applying, alerts=alerts, clock=clock),
+            decisions=Decisions(database=database, accounts=accounts, applying=applying, clock=clock),
+            renaming=Renaming(database=database, accounts=accounts, applying=applying, alerts=alerts, clock=clock),
             delivery=Delivery(
                 database=database, senders=senders, confirmations=confirmations, alerts=alerts, clock=clock
             ),

@@ -1,71 +1,13 @@
 """The tables. Facts are stored; what can be derived from them, such as a license's status, is not."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import peewee
 
-from qlmhook.storage import license_status, statements
-from qlmhook.storage.database import WriterLock, current_database
-
-if TYPE_CHECKING:
-    _Known = peewee.DateTimeField[datetime]
-    _Optional = peewee.DateTimeField[datetime | None]
-else:
-    _Known = _Optional = peewee.DateTimeField
-
-
-class _Utc:
-    """Stores UTC without a zone, gives aware datetimes, on every engine."""
-
-    def db_value(self, value: datetime | None) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def python_value(self, value: Any) -> datetime | None:
-        naive = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return None if naive is None else naive.replace(tzinfo=UTC)
-
-
-class UtcField(_Utc, _Known):
-    """A time that is always known."""
-
-
-class OptionalUtcField(_Utc, _Optional):
-    """A time, or None for never or not yet."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(null=True, **options)
-
-
-class Table(peewee.Model):
-    """Base of all tables: the database is the one whose transaction is running."""
-
-    id = peewee.AutoField()
-    _dirty: set[str]
-
-    class Meta:
-        database = current_database
-        legacy_table_names = False
-
-    def save(self, force_insert: bool = False, only: Any = None) -> int:
-        """Write what was set: a new row, or the changed fields of one that is in the table."""
-        if self.id is None or force_insert:
-            self.id = statements.insert(type(self), [self.__data__])
-        elif self._dirty:
-            statements.update(self, sorted(self._dirty))
-        self._dirty.clear()
-        return 1
-
-    @classmethod
-    def add(cls, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows, each with the same fields, a hundred in a statement."""
-        for start in range(0, len(rows), _BATCH):
-            statements.insert(cls, rows[start : start + _BATCH])
-
-
-_BATCH = 100
-"""How many rows one statement writes."""
+from qlmhook.storage import license_status
+from qlmhook.storage.database import WriterLock
+from qlmhook.storage.table import OptionalUtcField, Table, UtcField
 
 
 class SchemaVersion(Table):
@@ -159,14 +101,14 @@ class OrderName(Table):
 
 
 class Hold(Table):
-    """Why a notification waits: a cause that a person must mend."""
+    """Why a notification waits: a sentence, and the name of the cause that a person must mend."""
 
     notification_id: int
     notification = peewee.ForeignKeyField(Notification)
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
     subscription_ref = peewee.CharField(max_length=64)
-    subject = peewee.CharField(max_length=190, index=True)
+    cause = peewee.CharField(max_length=190, index=True)
     reason = peewee.TextField()
 
     class Meta:
@@ -294,7 +236,10 @@ class Audit(Table):
 
 
 class Outbox(Table):
-    """Something that goes out after the commit: a mail, a confirmation, an alert."""
+    """Something that goes out after the commit: a mail, a confirmation, an alert.
+
+    `begun_at` is when it was written, or when an operator let it begin anew.
+    """
 
     kind = peewee.CharField(max_length=16)
     state = peewee.CharField(max_length=16)
@@ -304,7 +249,7 @@ class Outbox(Table):
     subject = peewee.TextField()
     payload = peewee.TextField()
     attempts = peewee.IntegerField(default=0)
-    created_at = UtcField()
+    begun_at = UtcField()
     due_at = UtcField()
     leased_until = OptionalUtcField()
     lease = peewee.CharField(max_length=32, default="")
@@ -316,7 +261,7 @@ class Outbox(Table):
         indexes = (
             (("state", "due_at"), False),
             (("vendor", "order_ref"), False),
-            (("kind", "created_at"), False),
+            (("kind", "begun_at"), False),
         )
 
 

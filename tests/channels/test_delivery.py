@@ -15,7 +15,7 @@ import pytest
 
 from qlmhook.catalog import mappings
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import AlertPayload, MailPayload, Payload
 from qlmhook.services import deliver
 from qlmhook.services.deliver import ALIVE_FOR
 from qlmhook.services.worker import Worker
@@ -361,7 +361,7 @@ def test_a_retried_mail_goes_out_once_the_cause_is_mended(shop: Shop, mail_serve
 
 def test_an_alert_that_cannot_be_sent_raises_no_alert(shop: Shop, mail_server: MailServer) -> None:
     with shop.service.database.transaction():
-        queue.add(Kind.ALERT, {"text": "x"}, now=shop.clock(), to="operator@example.com", subject="s")
+        queue.add(AlertPayload(text="x"), now=shop.clock(), to="operator@example.com", subject="s")
     mail_server.rcpt_answer["operator@example.com"] = "550 unknown"
 
     shop.service.delivery.work_off()
@@ -383,19 +383,23 @@ def test_without_an_operator_alerts_are_logged(
     assert any("Order 900000001: the mail is given up" in message for message in caplog.messages)
 
 
+@pytest.mark.parametrize("payload", [AlertPayload(text="x"), MailPayload(template="Order")], ids=lambda one: one.kind)
 def test_an_error_of_our_own_waits_like_others_and_stops_nobody_else(
-    shop: Shop, mail_server: MailServer, caplog: pytest.LogCaptureFixture
+    shop: Shop, mail_server: MailServer, caplog: pytest.LogCaptureFixture, payload: Payload
 ) -> None:
     """What went wrong is for the log; the row says what kind of error it was."""
     with shop.service.database.transaction():
-        broken = queue.add(Kind.ALERT, {}, now=shop.clock(), to="operator@example.com", subject="broken")
-        queue.add(Kind.ALERT, {"text": "x"}, now=shop.clock(), to="operator@example.com", subject="whole")
+        broken = queue.add(payload, now=shop.clock(), to="operator@example.com", subject="broken")
+        queue.describe(broken, payload="{}")
+        queue.add(AlertPayload(text="x"), now=shop.clock(), to="operator@example.com", subject="whole")
 
     shop.service.delivery.work_off()
 
     assert [message["Subject"] for message in received(mail_server)] == ["whole"]
-    assert [(row.subject, row.state, row.last_error) for row in rows(shop, "alert")] == [
-        ("broken", "due", "An internal error: KeyError."),
+    with shop.service.database.reading():
+        found = list(models.Outbox.select().order_by(models.Outbox.id))
+    assert [(row.subject, row.state, row.last_error) for row in found] == [
+        ("broken", "due", "An internal error: ValidationError."),
         ("whole", "done", ""),
     ]
     assert f"Outbox row {broken.id} could not be delivered" in caplog.messages

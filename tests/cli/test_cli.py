@@ -16,7 +16,8 @@ import pytest
 
 from qlmhook.cli import main
 from qlmhook.config import CONFIG_VARIABLE, load_settings
-from qlmhook.outbox import queue
+from qlmhook.outbox import payloads
+from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.reports import listings
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
@@ -348,9 +349,8 @@ class TestLicense:
     @pytest.mark.usefixtures("renewed")
     def test_the_command_that_an_alert_names_finds_something(self, run: Run, renewed: Shop) -> None:
         with renewed.service.database.reading():
-            texts = [
-                queue.payload_of(row)["text"] for row in models.Outbox.select().where(models.Outbox.kind == "alert")
-            ]
+            rows = models.Outbox.select().where(models.Outbox.kind == "alert")
+            texts = [payloads.of(row, AlertPayload).text for row in rows]
         named = [found for text in texts for found in re.findall(r"`qlmhook (license list [^`]+)`", text)]
 
         assert named == ["license list --order 900000006"]

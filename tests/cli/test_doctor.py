@@ -16,7 +16,7 @@ from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE
 from qlmhook.errors import QlmhookError
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import MailPayload
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
 from tests.conftest import KEY, PASSWORD, USER, Clock, MailServer, OpenShop, Shop, free_port
@@ -225,7 +225,7 @@ def with_rows_that_were_given_up(installation: Installation) -> None:
     now = installation.shop.clock()
     with installation.shop.service.database.transaction():
         for _ in range(2):
-            queue.add(Kind.MAIL, {}, now=now)
+            queue.add(MailPayload(template="Order"), now=now)
         models.Outbox.update(state=queue.DEAD).execute()
 
 

@@ -46,7 +46,7 @@ PAYMENTS = st.lists(st.tuples(st.sampled_from("123"), st.integers(1, 90), st.int
 def everything(facts: Sequence[Fact], **judged_by: Any) -> Any:
     """All that comes of facts, the holds as they are told."""
     found, holds = entitlement.derive(facts, circumstances(**judged_by))
-    return found, [(str(hold), hold.subject, hold.order_ref) for hold in holds]
+    return found, [(str(hold), hold.cause, hold.order_ref) for hold in holds]
 
 
 def end_of_any(facts: Sequence[Fact]) -> datetime:

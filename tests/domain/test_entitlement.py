@@ -450,7 +450,7 @@ class TestHeld:
 
         _, [hold] = entitlement.derive([subscription()], circumstances())
 
-        assert hold == Hold(reason=reason, subject="subscription S", subscription_ref="S", alert=False)
+        assert hold == Hold(reason=reason, cause="subscription S", subscription_ref="S", alert=False)
 
     def test_a_group_waits_for_its_first_order(self) -> None:
         of_group = told(EventKind.SUBSCRIPTION, line("G", group="G"), order="")
@@ -590,7 +590,7 @@ class TestAwaitedCustomers:
 
         assert found is not None
         assert found.awaited_customer == "C"
-        assert [(hold.subject, hold.order_ref, hold.alert) for hold in holds] == [("customer C", "1", False)]
+        assert [(hold.cause, hold.order_ref, hold.alert) for hold in holds] == [("customer C", "1", False)]
         assert holds[0].reason == "Nothing was told of the customer C yet; the mail goes out when that arrives."
 
     @pytest.mark.parametrize(

@@ -132,13 +132,13 @@ def test_a_renewal_of_the_new_product_is_no_upgrade() -> None:
 
 def test_a_product_without_a_mapping_is_held_and_changes_nothing() -> None:
     def terms(place: Place, item: Item) -> Terms | Hold:
-        return TERMS if item.product_id == "101" else Hold(reason="no mapping", subject="product 202")
+        return TERMS if item.product_id == "101" else Hold(reason="no mapping", cause="product 202")
 
     judged = circumstances(terms, fulfilled=[("1", "101#1")])
 
     _, [hold] = entitlement.derive([FIRST, change(product="202")], judged)
 
-    assert hold == Hold(reason="no mapping", subject="product 202", subscription_ref="S")
+    assert hold == Hold(reason="no mapping", cause="product 202", subscription_ref="S")
 
 
 def test_a_product_that_gets_no_license_changes_nothing() -> None:

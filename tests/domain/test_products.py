@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlmhook.domain.events import Item
-from qlmhook.domain.products import LONGEST_SUBJECT, hold_subject, ids_in, ids_of
+from qlmhook.domain.products import LONGEST_CAUSE, hold_cause, ids_in, ids_of
 
 
 def product(*ids: str) -> Item:
@@ -21,12 +21,12 @@ def test_a_general_id_that_is_empty_is_none() -> None:
 
 
 def test_the_subject_of_a_hold_has_every_id() -> None:
-    assert hold_subject(product("price", "prod")) == "product price prod"
+    assert hold_cause(product("price", "prod")) == "product price prod"
 
 
 @given(st.lists(st.text(st.sampled_from("a %20é"), min_size=1, max_size=10), min_size=1, max_size=4))
 def test_the_ids_are_read_back_from_the_subject_whatever_is_in_them(ids: list[str]) -> None:
-    kind, _, about = hold_subject(product(*ids)).partition(" ")
+    kind, _, about = hold_cause(product(*ids)).partition(" ")
 
     assert (kind, ids_in(about)) == ("product", tuple(ids))
 
@@ -34,7 +34,7 @@ def test_the_ids_are_read_back_from_the_subject_whatever_is_in_them(ids: list[st
 @pytest.mark.parametrize(("length", "kept"), [(60, 3), (61, 2), (64, 2)])
 def test_a_subject_is_no_longer_than_the_database_keeps(length: int, kept: int) -> None:
     ids = [letter * length for letter in "abc"]
-    subject = hold_subject(product(*ids))
+    cause = hold_cause(product(*ids))
 
-    assert len(subject) <= LONGEST_SUBJECT
-    assert subject == " ".join(["product", *ids[:kept]])
+    assert len(cause) <= LONGEST_CAUSE
+    assert cause == " ".join(["product", *ids[:kept]])

@@ -102,7 +102,7 @@ class TestMessagesAboutOneLine:
 
         found, [hold] = worked_out(facts, circumstances())
 
-        assert (found, hold.reason, hold.subject, hold.order_ref) == ([], f"Line {LINE}: No quantity.", "order 1", "1")
+        assert (found, hold.reason, hold.cause, hold.order_ref) == ([], f"Line {LINE}: No quantity.", "order 1", "1")
 
     def test_only_payments_of_lines_are_purchases(self) -> None:
         facts = [told(EventKind.UNDER_REVIEW, line()), told(EventKind.PAID), told(EventKind.SUBSCRIPTION, line())]
@@ -120,7 +120,7 @@ class TestQuantities:
 
         found, [hold] = worked_out([paid(line(quantity=limit + 1))], judged_by)
 
-        assert (found, hold.subject, hold.order_ref) == ([], "order 1", "1")
+        assert (found, hold.cause, hold.order_ref) == ([], "order 1", "1")
         assert hold.reason == f"Line {LINE}: the quantity {limit + 1} is over {limit}."
 
     def test_the_limits(self) -> None:
@@ -233,7 +233,7 @@ class TestTerms:
 
     def test_a_line_that_cannot_be_understood_says_so_also_without_a_mapping(self) -> None:
         def none_is_usable(place: tuple[str, str], item: Item) -> Hold:
-            return Hold(reason="There is no mapping.", subject="product 101")
+            return Hold(reason="There is no mapping.", cause="product 101")
 
         _, [hold] = worked_out([paid(line(problem="Its product has no id."), order="7")], circumstances(none_is_usable))
 
@@ -241,11 +241,11 @@ class TestTerms:
 
     def test_a_line_without_a_usable_mapping_is_held_for_its_order(self) -> None:
         def none_is_usable(place: tuple[str, str], item: Item) -> Hold:
-            return Hold(reason="There is no mapping.", subject="product 101")
+            return Hold(reason="There is no mapping.", cause="product 101")
 
         found, [hold] = worked_out([paid(order="7")], circumstances(none_is_usable))
 
-        assert (found, hold.reason, hold.subject, hold.order_ref) == ([], "There is no mapping.", "product 101", "7")
+        assert (found, hold.reason, hold.cause, hold.order_ref) == ([], "There is no mapping.", "product 101", "7")
 
     def test_an_unreadable_line_of_an_ignored_product_is_not_held(self) -> None:
         assert bought([paid(line(problem="No date."))], circumstances({"101": None})) == []
@@ -267,7 +267,7 @@ class TestUndone:
     def test_a_refund_by_the_operators_choice(self) -> None:
         """Without it the refund is recorded, and not binding."""
         fact = refund(line(undone=2))
-        undoing = Undoing(cause=fact, units=2, learned_at=day(9))
+        undoing = Undoing(fact=fact, units=2, learned_at=day(9))
 
         assert purchases.undone([fact], circumstances()) == {PLACE: (undoing,)}
         assert purchases.undone([fact], circumstances(policy=Policy())) == {PLACE: (replace(undoing, binding=False),)}
@@ -289,20 +289,20 @@ class TestUndone:
 
         [undoing] = purchases.undone(facts, circumstances())[PLACE]
 
-        assert (undoing.cause, undoing.learned_at) == (facts[0], day(first))
+        assert (undoing.fact, undoing.learned_at) == (facts[0], day(first))
 
     def test_other_units_and_other_kinds_are(self) -> None:
         facts = [refund(line(undone=1)), refund(line(undone=2)), told(EventKind.CANCELED, line(undone=1))]
 
         found = purchases.undone(facts, circumstances())[PLACE]
 
-        assert [(undoing.units, undoing.cause) for undoing in found] == [(1, facts[0]), (2, facts[1]), (1, facts[2])]
+        assert [(undoing.units, undoing.fact) for undoing in found] == [(1, facts[0]), (2, facts[1]), (1, facts[2])]
 
     def test_a_lost_dispute_takes_every_line_of_its_order_back(self) -> None:
         """Of its own order, and whole."""
         lost = told(EventKind.CHARGEBACK_LOST, line(), on=8)
         facts = [paid(), paid(line("b")), paid(order="2"), lost]
-        undoing = Undoing(cause=lost, units=None, learned_at=day(8))
+        undoing = Undoing(fact=lost, units=None, learned_at=day(8))
 
         assert purchases.undone(facts, circumstances(policy=Policy())) == {PLACE: (undoing,), ("1", "b"): (undoing,)}
 
@@ -316,11 +316,11 @@ class TestUndone:
 
         [undoing] = purchases.undone(facts, circumstances())[PLACE]
 
-        assert (undoing.cause, undoing.learned_at) == (facts[1], day(7))
+        assert (undoing.fact, undoing.learned_at) == (facts[1], day(7))
 
     @pytest.mark.parametrize(("units", "whole"), [(None, True), (2, False), (3, True), (4, True)])
     def test_whether_it_took_all(self, units: int | None, whole: bool) -> None:
-        assert take_all([Undoing(cause=refund(), units=units, learned_at=day(9))], 3) is whole
+        assert take_all([Undoing(fact=refund(), units=units, learned_at=day(9))], 3) is whole
 
     @pytest.mark.parametrize(
         ("kind", "why"),
@@ -331,7 +331,7 @@ class TestUndone:
         ],
     )
     def test_it_says_why(self, kind: EventKind, why: str) -> None:
-        assert Undoing(cause=told(kind), units=None, learned_at=day(9)).why == why
+        assert Undoing(fact=told(kind), units=None, learned_at=day(9)).why == why
 
     @pytest.mark.parametrize("policy", [Policy(), STRICT])
     @pytest.mark.parametrize(
@@ -363,11 +363,11 @@ class TestUndone:
     def test_what_took_effect_remembers_what_undid_it_where_that_is_binding(self) -> None:
         facts = [paid(), refund()]
 
-        assert [undoing.cause for undoing in the(facts).undone] == facts[1:]
+        assert [undoing.fact for undoing in the(facts).undone] == facts[1:]
         assert the(facts, circumstances(policy=Policy(), fulfilled=issued("1"))).undone == ()
 
     def test_what_is_undone_is_binding_unless_it_is_said(self) -> None:
-        assert Undoing(cause=refund(), units=None, learned_at=day(9)).binding is True
+        assert Undoing(fact=refund(), units=None, learned_at=day(9)).binding is True
 
 
 def test_without_an_operators_extension_there_is_none() -> None:

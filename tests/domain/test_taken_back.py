@@ -106,7 +106,7 @@ class TestWhatNeverTookEffect:
 
         def terms(place: Place, item: Item) -> Terms | Hold:
             if place[0] == "2":
-                return Hold(reason="no mapping", subject="product 101")
+                return Hold(reason="no mapping", cause="product 101")
             return TERMS
 
         second = [paid(line(quantity=units, ends=90), order="2", on=units) for units in (1, 2)]

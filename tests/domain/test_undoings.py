@@ -10,7 +10,7 @@ from tests.support.made import day, line, told
 
 
 def undoing(units: int | None, case: str = "") -> Undoing:
-    return Undoing(cause=told(EventKind.REFUNDED, line(), case=case), units=units, learned_at=day(9))
+    return Undoing(fact=told(EventKind.REFUNDED, line(), case=case), units=units, learned_at=day(9))
 
 
 @pytest.mark.parametrize(

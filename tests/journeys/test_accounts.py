@@ -17,8 +17,9 @@ from qlmhook.config import CONFIG_VARIABLE, load_settings
 from qlmhook.errors import ConfigurationError, NotFound, QlmhookError
 from qlmhook.inbox import notification_store
 from qlmhook.licensing import licenses
-from qlmhook.licensing.audit import Cause
-from qlmhook.outbox import queue as outbox_module
+from qlmhook.licensing.audit import Occasion
+from qlmhook.outbox import payloads
+from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
 from qlmhook.services.rename_account import CARRIERS
@@ -591,7 +592,7 @@ class TestDoubles:
 
         [row] = outbox(again, "alert")
         with again.service.database.reading():
-            text = outbox_module.payload_of(models.Outbox.get_by_id(row["id"]))["text"]
+            text = payloads.of(models.Outbox.get_by_id(row["id"]), AlertPayload).text
         assert row["subject"] == "Licenses of shop were issued twice, and one of each two is revoked: 1"
         assert "these orders got a second license: 900000001. See `qlmhook license list --order 900000001`" in text
         assert not any(key in text for key in keys)
@@ -632,7 +633,7 @@ class TestDoubles:
             decision = models.Decision.create(
                 license=found, at=again.clock(), action="revoke", until=None, why="sold twice"
             )
-            licenses.carry_out(decision, Cause(actor="operator ann", at=again.clock(), why="sold twice"))
+            licenses.override(decision, Occasion(actor="operator ann", at=again.clock(), why="sold twice"))
 
         rename(again)
 

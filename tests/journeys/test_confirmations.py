@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from qlmhook.channels import http
-from qlmhook.outbox import queue
+from qlmhook.outbox import payloads, queue
+from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
 from qlmhook.storage import models
@@ -136,7 +137,7 @@ def alerts(shop: Shop) -> list[tuple[str, str]]:
     """Subject and text of the alerts to the operator."""
     with shop.service.database.reading():
         rows = models.Outbox.select().where(models.Outbox.kind == "alert").order_by(models.Outbox.id)
-        return [(row.subject, queue.payload_of(row)["text"]) for row in rows]
+        return [(row.subject, payloads.of(row, AlertPayload).text) for row in rows]
 
 
 def taken_by(server: MailServer) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from qlmhook.errors import ConfigurationError
 from qlmhook.licensing import licenses
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.reports import listings
 from qlmhook.services.worker import Worker
 from qlmhook.storage import models
@@ -47,7 +47,7 @@ def test_a_worker_that_is_stopped_finishes_the_row_at_hand_only(open_shop: OpenS
     shop = open_shop(mail__host="127.0.0.1", mail__port="1")
     with shop.service.database.transaction():
         for number in range(3):
-            queue.add(Kind.ALERT, {"text": str(number)}, now=shop.clock(), to="operator@example.com")
+            queue.add(AlertPayload(text=str(number)), now=shop.clock(), to="operator@example.com")
     worker = Worker(shop.service.delivery, shop.service.refusals)
     worker.request_stop()
 

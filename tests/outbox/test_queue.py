@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from qlmhook.errors import NotFound
-from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox import payloads, queue
+from qlmhook.outbox.payloads import AlertPayload, MailPayload
 from qlmhook.storage import models
 from tests.conftest import Shop
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.every_engine
 def add(shop: Shop, *subjects: str) -> list[models.Outbox]:
     """Add a row for each subject."""
     with shop.service.database.transaction():
-        return [queue.add(Kind.ALERT, {"text": "x"}, now=shop.clock(), subject=subject) for subject in subjects]
+        return [queue.add(AlertPayload(text="x"), now=shop.clock(), subject=subject) for subject in subjects]
 
 
 def claim(shop: Shop) -> models.Outbox | None:
@@ -43,13 +43,13 @@ def stored(shop: Shop, row: models.Outbox) -> models.Outbox:
 
 def test_a_new_row_is_due_at_once_with_what_it_carries(shop: Shop) -> None:
     with shop.service.database.transaction():
-        payload = {"text": "Größe", "renewal": True}
-        queue.add(Kind.MAIL, payload, now=shop.clock(), vendor="v", order_ref="1", to="a@example.com", subject="s")
+        payload = MailPayload(template="Größe")
+        queue.add(payload, now=shop.clock(), vendor="v", order_ref="1", to="a@example.com", subject="s")
 
     row = claimed(shop)
     assert (row.kind, row.vendor, row.order_ref, row.to, row.subject) == ("mail", "v", "1", "a@example.com", "s")
-    assert queue.payload_of(row) == payload
-    assert row.created_at == row.due_at == shop.clock()
+    assert payloads.of(row, MailPayload) == payload
+    assert row.begun_at == row.due_at == shop.clock()
 
 
 def test_the_row_that_has_been_due_the_longest_comes_first(shop: Shop) -> None:

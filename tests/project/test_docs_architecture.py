@@ -1,4 +1,4 @@
-"""docs/architecture.md: the story of a notification names what is there, and every room is told of."""
+"""docs/architecture.md: the story of a notification and the words name what is there, and every room is told of."""
 
 import importlib
 import re
@@ -9,11 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 STORY = PAGE.partition("## The story of a notification")[2].partition("## What holds")[0]
-NAMES = re.findall(r"`([a-z_]+(?:\.[A-Za-z_]+)+)`", STORY)
+WORDS = PAGE.partition("## Words")[2].partition("\n## ")[0]
+NAME = re.compile(r"`([a-z_]+(?:\.[A-Za-z_]+)+)`")
+NAMES = NAME.findall(STORY)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_what_the_story_names_is_there(name: str) -> None:
+@pytest.mark.parametrize("name", [*NAMES, *NAME.findall(WORDS)])
+def test_what_the_story_and_the_words_name_is_there(name: str) -> None:
     parts = name.split(".")
     depth = next(place for place, part in enumerate([*parts, "A"]) if place == len(parts) - 1 or part[0].isupper())
     found = importlib.import_module("qlmhook." + ".".join(parts[:depth]))
@@ -25,6 +27,13 @@ def test_what_the_story_names_is_there(name: str) -> None:
 
 def test_the_story_passes_through_every_step() -> None:
     assert len(NAMES) > 25
+
+
+def test_a_word_is_told_once() -> None:
+    words = [word for row in re.findall(r"^\| ([a-z, ]+) \|", WORDS, re.MULTILINE) for word in row.split(", ")]
+
+    assert sorted(words) == sorted(set(words))
+    assert {"key", "subject", "vendor"} <= set(words)
 
 
 def test_every_room_is_told_of() -> None:

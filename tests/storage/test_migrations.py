@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -84,11 +85,22 @@ def today(tables: dict[str, Table]) -> dict[str, Table]:
         **tables,
         "fact": [row | new_of_fact for row in tables["fact"]],
         "notification": [row | {"enrichment": None} for row in tables["notification"]],
-        "outbox": [row | ({"kind": "confirmation"} if row["kind"] == "idn" else {}) for row in tables["outbox"]],
-        "hold": [row | {"subscription_ref": reference_in(row["subject"])} for row in tables["hold"]],
+        "outbox": [
+            renamed(row, "created_at", "begun_at") | ({"kind": "confirmation"} if row["kind"] == "idn" else {})
+            for row in tables["outbox"]
+        ],
+        "hold": [
+            renamed(row, "subject", "cause") | {"subscription_ref": reference_in(row["subject"])}
+            for row in tables["hold"]
+        ],
         "order_name": [],
         "schema_version": [{"id": 1, "version": schema_version.VERSION}],
     }
+
+
+def renamed(row: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """A row whose column has another name."""
+    return {new if name == old else name: value for name, value in row.items()}
 
 
 def reference_in(subject: str) -> str:
@@ -170,9 +182,11 @@ def test_an_upgrade_that_was_killed_is_finished_by_the_next(url: str, number: in
 
 
 @pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
-@pytest.mark.parametrize("number", [18, 22, 31] if EFFORT == 1 else range(12, 32))
+@pytest.mark.parametrize("number", [19, 23, 26, 38] if EFFORT == 1 else range(12, 39))
 def test_where_nothing_is_taken_back_every_later_step_can_be_done_again(url: str, number: int) -> None:
-    """MariaDB: new columns that have a default still, a new table without its indexes, all but the number itself."""
+    """MariaDB: new columns that have a default still, a new table without its indexes, a column with its old name that
+    has lost its index, all but the number itself.
+    """
     before = rows(url)
     killed_at(url, number)
     assert version(url) == 1

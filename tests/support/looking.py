@@ -6,7 +6,8 @@ from email.policy import default
 
 from werkzeug.test import TestResponse
 
-from qlmhook.outbox import queue
+from qlmhook.outbox import payloads
+from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.reports import listings
 from qlmhook.reports.listings import Row
 from qlmhook.storage import models
@@ -41,7 +42,7 @@ def alerts(shop: Shop) -> list[str]:
     """The texts of the alerts to the operator."""
     with shop.service.database.reading():
         rows = models.Outbox.select().where(models.Outbox.kind == "alert").order_by(models.Outbox.id)
-        return [queue.payload_of(row)["text"] for row in rows]
+        return [payloads.of(row, AlertPayload).text for row in rows]
 
 
 def is_receipted(answer: TestResponse, order: Order) -> bool:

@@ -185,10 +185,10 @@ def derived(facts: Sequence[Fact], judged_by: Circumstances | None = None) -> En
 
 
 def held(facts: Sequence[Fact], judged_by: Circumstances | None = None) -> list[tuple[str, str, str, bool]]:
-    """Why facts are held, the subject, the order, and whether that is an alert."""
+    """Why facts are held, the cause, the order, and whether that is an alert."""
     _, holds = entitlement.derive(facts, judged_by or circumstances())
     return [_parts(hold) for hold in holds]
 
 
 def _parts(hold: Hold) -> tuple[str, str, str, bool]:
-    return hold.reason, hold.subject, hold.order_ref, hold.alert
+    return hold.reason, hold.cause, hold.order_ref, hold.alert

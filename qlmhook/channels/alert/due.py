@@ -13,9 +13,9 @@ from qlmhook.domain.rules import Effect, effect_of
 from qlmhook.inbox import fact_store
 from qlmhook.licensing import key_format
 from qlmhook.licensing.assessment import policy_of
-from qlmhook.licensing.outcome import Applied, Concluded, Settled
+from qlmhook.licensing.results import Applied, Concluded, Settled
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import AlertPayload, Kind
 from qlmhook.reports import listings
 from qlmhook.storage import models
 
@@ -46,7 +46,7 @@ class Alerts(Channel):
             return
         logger.warning("%s. %s", subject, one_line(text))
         if self._operator:
-            queue.add(Kind.ALERT, {"text": text}, now=now, to=self._operator, subject=subject)
+            queue.add(AlertPayload(text=text), now=now, to=self._operator, subject=subject)
 
     def settled(self, settled: Settled) -> None:
         """Tell of payments for licenses that may not be used, and of licenses that turned out to be one."""

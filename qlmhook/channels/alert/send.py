@@ -5,7 +5,8 @@ from datetime import datetime
 from qlmhook.channels.mail.rendering import Rendered
 from qlmhook.channels.mail.send import message_id
 from qlmhook.channels.mail.smtp import Mailer
-from qlmhook.outbox import queue
+from qlmhook.outbox import payloads
+from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.storage import models
 
 
@@ -17,6 +18,7 @@ class AlertMails:
 
     def send(self, row: models.Outbox, now: datetime) -> str:
         """Send an alert; raises DeliveryFailed."""
-        content = Rendered(subject=row.subject, text=queue.payload_of(row)["text"] + "\n", html="")
+        text = payloads.of(row, AlertPayload).text
+        content = Rendered(subject=row.subject, text=f"{text}\n", html="")
         self._mailer.send(content, to=row.to, message_id=message_id(row, self._mailer))
         return ""

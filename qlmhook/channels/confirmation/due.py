@@ -11,9 +11,9 @@ from qlmhook.domain.events import EventKind, Item
 from qlmhook.domain.purchases import Purchase
 from qlmhook.inbox import fact_store
 from qlmhook.licensing.assessment import Matter, assess
-from qlmhook.licensing.outcome import Applied, Concluded, Settled
+from qlmhook.licensing.results import Applied, Concluded, Settled
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import ConfirmationPayload, Kind
 from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
 
@@ -46,13 +46,13 @@ class Confirmations(Channel):
     def concluded(self, concluded: Concluded) -> None:
         """What holds an order may be gone."""
         for order_ref in concluded.names:
-            nudge(concluded.account.name, order_ref, concluded.now)
+            reschedule(concluded.account.name, order_ref, concluded.now)
 
 
 def _plan(vendor: str, order_ref: str, notification_id: int, now: datetime) -> None:
     if not queue.of_orders(Kind.CONFIRMATION, vendor, [order_ref]):
-        payload = {"notification": notification_id}
-        queue.add(Kind.CONFIRMATION, payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
+        payload = ConfirmationPayload(notification=notification_id)
+        queue.add(payload, now=now, vendor=vendor, order_ref=order_ref, subject="confirmation")
 
 
 def obstacle(account: Account, order_ref: str) -> Obstacle | None:
@@ -80,8 +80,8 @@ def obstacle(account: Account, order_ref: str) -> Obstacle | None:
     return None
 
 
-def nudge(vendor: str, order_ref: str, now: datetime) -> None:
-    """Let the order's confirmation be looked at again at once: something about the order has changed."""
+def reschedule(vendor: str, order_ref: str, now: datetime) -> None:
+    """Let the order's confirmation be due at once: something about the order has changed."""
     if not order_ref:
         return
     for row in queue.of_orders(Kind.CONFIRMATION, vendor, [order_ref]):

@@ -7,7 +7,8 @@ from qlmhook.channels.alert.due import Alerts
 from qlmhook.channels.confirmation import due as confirmation_due
 from qlmhook.errors import DeliveryFailed
 from qlmhook.inbox import notification_store
-from qlmhook.outbox import queue
+from qlmhook.outbox import payloads
+from qlmhook.outbox.payloads import ConfirmationPayload
 from qlmhook.outbox.queue import NotYet
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
@@ -33,7 +34,8 @@ class ShopConfirmations:
                 )
             if obstacle is not None:
                 raise NotYet(obstacle.why)
-            notification = notification_store.restore(notification_store.get(queue.payload_of(row)["notification"]))
+            told = payloads.of(row, ConfirmationPayload).notification
+            notification = notification_store.restore(notification_store.get(told))
         return account.vendor.confirm(notification, http.post_form, now)
 
     def why_waiting(self, row: models.Outbox, now: datetime) -> str:
@@ -42,9 +44,9 @@ class ShopConfirmations:
         The operator is told of one that has waited for long.
         """
         obstacle = confirmation_due.obstacle(self._accounts.named(row.vendor), row.order_ref)
-        if obstacle is not None and now - row.created_at > confirmation_due.PATIENCE:
+        if obstacle is not None and now - row.begun_at > confirmation_due.PATIENCE:
             self._alerts.tell(
-                subject=f"Order {row.order_ref}: the confirmation waits since {row.created_at:%Y-%m-%d}",
+                subject=f"Order {row.order_ref}: the confirmation waits since {row.begun_at:%Y-%m-%d}",
                 text=f"{obstacle.why} Until then the shop is not told that the order is fulfilled: see "
                 f"`qlmhook outbox list --order {row.order_ref}`.",
                 now=now,

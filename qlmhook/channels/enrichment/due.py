@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox import payloads, queue
+from qlmhook.outbox.payloads import EnrichmentPayload, Kind
 from qlmhook.storage import models
 
 
@@ -14,6 +14,7 @@ def ask(row: models.Notification, *, now: datetime) -> None:
         models.Outbox.order_ref == row.order_ref,
         models.Outbox.kind == Kind.ENRICHMENT,
     )
-    if not any(queue.payload_of(other)["notification"] == row.id for other in waiting if other.state != queue.DEAD):
+    asked = [payloads.of(other, EnrichmentPayload).notification for other in waiting if other.state != queue.DEAD]
+    if row.id not in asked:
         about = {"vendor": row.vendor, "order_ref": row.order_ref, "subject": f"notification {row.id}"}
-        queue.add(Kind.ENRICHMENT, {"notification": row.id}, now=now, **about)
+        queue.add(EnrichmentPayload(notification=row.id), now=now, **about)

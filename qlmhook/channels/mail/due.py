@@ -13,9 +13,9 @@ from qlmhook.domain.entitlement import Entitlement
 from qlmhook.domain.grants import Grant
 from qlmhook.errors import NotFound, QlmhookError
 from qlmhook.licensing import key_format
-from qlmhook.licensing.outcome import Settled
-from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.licensing.results import Settled
+from qlmhook.outbox import payloads, queue
+from qlmhook.outbox.payloads import Kind, MailPayload
 from qlmhook.storage import models
 from qlmhook.storage.statements import Statement, any_given
 
@@ -86,8 +86,7 @@ class Mailing(Channel):
                 self._tell_of_missing_address(order_ref, now)
             return
         row = _waiting_mail(vendor, order_ref, template, customer.email) or queue.add(
-            Kind.MAIL,
-            {"template": template},
+            MailPayload(template=template),
             now=now,
             vendor=vendor,
             order_ref=order_ref,
@@ -116,14 +115,14 @@ class Mailing(Channel):
         for entry in entries:
             by_row.setdefault(entry.outbox.id, []).append(entry)
         for moved in by_row.values():
-            row, template = moved[0].outbox, queue.payload_of(moved[0].outbox)["template"]
+            row, template = moved[0].outbox, payloads.of(moved[0].outbox, MailPayload).template
             there = _waiting_mail(row.vendor, row.order_ref, template, customer.email)
             shared = mailed.select().where(mailed.outbox == row).count() > len(moved)
             if there is None and not shared:
                 queue.describe(row, to=customer.email)
                 continue
             place = {"vendor": row.vendor, "order_ref": row.order_ref, "subject": template}
-            there = there or queue.add(Kind.MAIL, {"template": template}, now=now, to=customer.email, **place)
+            there = there or queue.add(MailPayload(template=template), now=now, to=customer.email, **place)
             mailed.update(outbox=there).where(mailed.id.in_([entry.id for entry in moved])).execute()
             if not shared:
                 row.delete_instance()
@@ -155,8 +154,7 @@ class Mailing(Channel):
         terms = terms_of_today(license, order_ref)
         template = (terms.order_template if terms else "") or DEFAULT_TEMPLATE
         return queue.add(
-            Kind.MAIL,
-            {"template": template, "license": license.id, "to_customer": not to},
+            MailPayload(template=template, license=license.id, to_customer=not to),
             now=now,
             vendor=license.vendor,
             order_ref=order_ref,
@@ -167,7 +165,7 @@ class Mailing(Channel):
 
 def licenses_in(row: models.Outbox) -> list[models.License]:
     """Return the licenses that a mail is about, in the order in which they were added."""
-    if (resent := queue.payload_of(row).get("license")) is not None:
+    if (resent := payloads.of(row, MailPayload).license) is not None:
         return [models.License.get_by_id(resent)]
     mailed, table = models.MailedLicense, models.License
     rows = table.with_customers()
@@ -176,9 +174,9 @@ def licenses_in(row: models.Outbox) -> list[models.License]:
 
 def address_of(row: models.Outbox, licenses: Sequence[models.License]) -> str:
     """Return where a mail goes: to the customer as the address is now, unless an operator named another."""
-    payload = queue.payload_of(row)
+    payload = payloads.of(row, MailPayload)
     customer = licenses[0].customer if licenses else None
-    named = "license" in payload and not payload.get("to_customer")
+    named = payload.license is not None and not payload.to_customer
     return row.to if named or customer is None else str(customer.email)
 
 
@@ -214,7 +212,7 @@ def planned(licenses: Iterable[models.License], order_refs: Collection[str]) -> 
 def sent_by_hand(vendor: str, order_ref: str) -> set[int]:
     """Return the ids of the licenses that an operator mailed again for this order, and the mail server took."""
     sent = [row for row in queue.of_orders(Kind.MAIL, vendor, [order_ref]) if row.done_at is not None]
-    return {license_id for row in sent if (license_id := queue.payload_of(row).get("license")) is not None}
+    return {license_id for row in sent if (license_id := payloads.of(row, MailPayload).license) is not None}
 
 
 def _entries(licenses: Iterable[models.License], order_ref: str) -> dict[int, models.MailedLicense]:
@@ -239,7 +237,8 @@ def _newest_mailed_order(license: models.License) -> str:
 def _waiting_mail(vendor: str, order_ref: str, template: str, to: str) -> models.Outbox | None:
     mails = queue.of_orders(Kind.MAIL, vendor, [order_ref])
     waiting = [row for row in mails if row.state == "due" and row.to == to]
-    return next(
-        (row for row in waiting if "license" not in (said := queue.payload_of(row)) and said["template"] == template),
-        None,
-    )
+    for row in waiting:
+        payload = payloads.of(row, MailPayload)
+        if payload.license is None and payload.template == template:
+            return row
+    return None

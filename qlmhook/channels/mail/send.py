@@ -1,4 +1,4 @@
-"""Carries a mail with licenses out: what stands in it is decided when it goes out."""
+"""Sends a mail with licenses: what stands in it is decided when it goes out."""
 
 from datetime import datetime
 
@@ -8,7 +8,8 @@ from qlmhook.channels.mail.mail_terms import terms_of_today
 from qlmhook.channels.mail.rendering import Templates
 from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.errors import DeliveryFailed
-from qlmhook.outbox import queue
+from qlmhook.outbox import payloads, queue
+from qlmhook.outbox.payloads import MailPayload
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
 from qlmhook.vendors.accounts import Accounts
@@ -25,7 +26,7 @@ class LicenseMails:
 
     def send(self, row: models.Outbox, now: datetime) -> str:
         """Send a mail, without the licenses that were revoked meanwhile; raises DeliveryFailed."""
-        payload = queue.payload_of(row)
+        template = payloads.of(row, MailPayload).template
         with self._database.reading():
             every = mail_due.licenses_in(row)
             if not every:
@@ -40,7 +41,7 @@ class LicenseMails:
             zone = self._accounts.named(row.vendor).vendor.timezone
             items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
             terms = terms_of_today(licenses[0], row.order_ref)
-        content = self._templates.render(payload["template"], items, subject=terms.mail_subject if terms else "")
+        content = self._templates.render(template, items, subject=terms.mail_subject if terms else "")
         to = mail_due.address_of(row, licenses)
         with self._database.transaction():
             queue.describe(row, subject=content.subject, to=to)
@@ -57,4 +58,4 @@ class LicenseMails:
 
 def message_id(row: models.Outbox, mailer: Mailer) -> str:
     """Return the Message-ID of a row's mail, the same whenever it is sent."""
-    return f"<qlmhook.{row.id}.{row.created_at:%Y%m%d%H%M%S}@{mailer.message_domain()}>"
+    return f"<qlmhook.{row.id}.{row.begun_at:%Y%m%d%H%M%S}@{mailer.message_domain()}>"

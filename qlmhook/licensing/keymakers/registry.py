@@ -35,7 +35,7 @@ class KeyMakers:
                 item = grant.purchase.item
                 return Hold(
                     reason=f"Product {item.product_id} gets no key: {error}",
-                    subject=products.hold_subject(item),
+                    cause=products.hold_cause(item),
                     order_ref=grant.purchase.order_ref,
                 )
         return made

@@ -47,6 +47,21 @@ def reshape(database: peewee.Database, model: type[FrozenTable], *, filled: Mapp
     _add_indexes(database, model)
 
 
+def rename_column(database: peewee.Database, model: type[FrozenTable], old: str, new: str) -> None:
+    """Give a column its name in a frozen model; `reshape` makes its indexes anew, which are named for the column."""
+    table = model._meta.table_name
+    if old not in table_shape.found(database, table).columns:
+        return
+    is_mysql = isinstance(database, peewee.MySQLDatabase)
+    for index in database.get_indexes(table):
+        if old in index.columns:
+            _run(database, f"DROP INDEX {index.name}{f' ON {table}' if is_mysql else ''}")
+    if is_mysql:  # MariaDB knows RENAME COLUMN from 10.5 only
+        _run(database, f"ALTER TABLE {table} CHANGE COLUMN {old} {_definition(database, model, new)}")
+    else:
+        _run(database, f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+
+
 def _alter(
     database: peewee.Database,
     model: type[FrozenTable],

@@ -2,7 +2,8 @@
 
 Facts have references to groups and customers, and the form of their data; orders have other names; a notification
 has what was asked for besides; a hold names its subscription; a fulfilled line has a longer name; confirmations are no
-longer called `idn`.
+longer called `idn`. What was called the subject of a hold is its cause, and when a row of the outbox was created is
+when it began, for it may begin anew.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 import peewee
 
 from qlmhook.storage.engines import MySQL
-from qlmhook.storage.migrations.table_changes import FrozenTable, reshape
+from qlmhook.storage.migrations.table_changes import FrozenTable, rename_column, reshape
 
 TABLES = frozenset(
     {
@@ -81,7 +82,7 @@ class Hold(FrozenTable):
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
     subscription_ref = peewee.CharField(max_length=64)
-    subject = peewee.CharField(max_length=190, index=True)
+    cause = peewee.CharField(max_length=190, index=True)
     reason = peewee.TextField()
 
     class Meta:
@@ -107,6 +108,10 @@ class ServerProperty(FrozenTable):
 
 class Outbox(FrozenTable):
     kind = peewee.CharField(max_length=16)
+    begun_at = peewee.DateTimeField()
+
+    class Meta:
+        indexes = ((("kind", "begun_at"), False),)
 
 
 def upgrade(database: peewee.Database) -> None:
@@ -118,16 +123,19 @@ def upgrade(database: peewee.Database) -> None:
     reshape(database, Notification)
     reshape(database, Fact, filled={"group_ref": "", "customer_ref": "", "form": 1})
     reshape(database, OrderName)
+    rename_column(database, Hold, "subject", "cause")
     reshape(database, Hold, filled={"subscription_ref": ""})
     _name_subscriptions()
     reshape(database, FulfilledLine)
+    rename_column(database, Outbox, "created_at", "begun_at")
+    reshape(database, Outbox)
     Outbox.update(kind="confirmation").where(Outbox.kind == "idn").execute()
 
 
 def _name_subscriptions() -> None:
-    """What waits for a subscription's order was found by its subject, `subscription <reference>`."""
-    reference = peewee.fn.SUBSTR(Hold.subject, len(WAITING) + 1)
-    Hold.update(subscription_ref=reference).where(Hold.subject.startswith(WAITING)).execute()
+    """What waits for a subscription's order was found by its cause, `subscription <reference>`."""
+    reference = peewee.fn.SUBSTR(Hold.cause, len(WAITING) + 1)
+    Hold.update(subscription_ref=reference).where(Hold.cause.startswith(WAITING)).execute()
 
 
 def _make_exact(database: MySQL, table: str) -> None:

@@ -7,10 +7,10 @@ from datetime import datetime
 from qlmhook.domain import products
 from qlmhook.domain.events import Event, EventKind, Item
 from qlmhook.vendors.testing.messages import BESIDE, KINDS, OF_THE_SALE
-from qlmhook.vendors.testing.plugin_under_test import Subject, events_of, expect_none, lines_of, names_of
+from qlmhook.vendors.testing.plugin_under_test import PluginUnderTest, events_of, expect_none, lines_of, names_of
 
 
-class Agreement(Subject):
+class Agreement(PluginUnderTest):
     """The messages of one sale fit together."""
 
     def test_every_message_is_told_as_what_it_is(self) -> None:

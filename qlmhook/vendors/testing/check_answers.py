@@ -11,12 +11,12 @@ from qlmhook.errors import DeliveryFailed, MalformedNotification
 from qlmhook.vendors.api import Answer, IssuedLicense, Notification, Outcome, Reply
 from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
-from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none
+from qlmhook.vendors.testing.plugin_under_test import PluginUnderTest, attempt, expect_none
 
 _SHOWN = 20
 
 
-class Answers(Subject):
+class Answers(PluginUnderTest):
     """The shop is answered, whatever it sent, and learns no secret."""
 
     def test_every_message_gets_a_receipt(self) -> None:

@@ -8,12 +8,12 @@ import pytest
 from qlmhook.errors import ConfigurationError
 from qlmhook.vendors.api import Vendor
 from qlmhook.vendors.loader import Plugins
-from qlmhook.vendors.testing.plugin_under_test import Subject, expect_none
+from qlmhook.vendors.testing.plugin_under_test import PluginUnderTest, expect_none
 
 _NAME = re.compile(r"[a-z0-9_-]+")
 
 
-class Installation(Subject):
+class Installation(PluginUnderTest):
     """A plugin is found, and its class says what the service has to know."""
 
     def test_an_entry_point_of_the_plugins_name_registers_the_vendor(self) -> None:

@@ -15,7 +15,7 @@ from qlmhook.vendors.api import Notification, Outcome, Vendor, Verified
 from qlmhook.vendors.returned_values import LONGEST, Value, values_of
 from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
-from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none
+from qlmhook.vendors.testing.plugin_under_test import PluginUnderTest, attempt, expect_none
 from qlmhook.vendors.testing.server_zone import server_in
 from qlmhook.vendors.testing.watched_builtins import watched
 
@@ -23,7 +23,7 @@ _PRODUCT_ID = re.compile(r"[0-9A-Za-z_.-]+")
 _SHOWN = 20
 
 
-class Meaning(Subject):
+class Meaning(PluginUnderTest):
     """Whatever a message says, it is said in words that the core can use."""
 
     def test_every_message_is_understood(self) -> None:

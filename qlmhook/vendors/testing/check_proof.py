@@ -11,7 +11,7 @@ from qlmhook.errors import Refused, SignatureRejected, VendorDisabled
 from qlmhook.vendors.api import Notification
 from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON
-from qlmhook.vendors.testing.plugin_under_test import Subject, attempt, expect_none, refusal
+from qlmhook.vendors.testing.plugin_under_test import PluginUnderTest, attempt, expect_none, refusal
 from qlmhook.vendors.testing.watched_builtins import watched
 
 SKEW = timedelta(seconds=30)
@@ -30,7 +30,7 @@ _BROKEN: tuple[Callable[[str], str], ...] = (
 )
 
 
-class Proof(Subject):
+class Proof(PluginUnderTest):
     """Nobody but the vendor is believed."""
 
     def test_a_genuine_notification_is_verified(self) -> None:

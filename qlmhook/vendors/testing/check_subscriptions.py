@@ -1,12 +1,12 @@
 """Checks between messages: what is told of a subscription is about that of the sale, and says how it stands."""
 
 from qlmhook.domain.events import Event, EventKind, Item, Standing
-from qlmhook.vendors.testing.plugin_under_test import Subject, events_of, expect_none
+from qlmhook.vendors.testing.plugin_under_test import PluginUnderTest, events_of, expect_none
 
 _OF_THE_SUBSCRIPTION = "subscription", "subscription_ended", "subscription_stopped", "past_due", "upgrade"
 
 
-class Subscriptions(Subject):
+class Subscriptions(PluginUnderTest):
     """A subscription goes on, stops and changes as the shop says."""
 
     def test_a_renewal_is_another_order_of_the_same_subscription(self) -> None:

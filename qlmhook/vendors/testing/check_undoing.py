@@ -2,7 +2,7 @@
 
 from qlmhook.domain.events import Event
 from qlmhook.vendors.testing.messages import BESIDE, KINDS
-from qlmhook.vendors.testing.plugin_under_test import Subject, expect_none, lines_of
+from qlmhook.vendors.testing.plugin_under_test import PluginUnderTest, expect_none, lines_of
 
 _TAKE_BACK = "refund", "reversal", "cancellation"
 _TAKE_A_PART = "partial_refund", "refund_of_units", "second_refund_of_units"
@@ -10,7 +10,7 @@ _TAKE_UNITS = "refund_of_units", "second_refund_of_units"
 _ONE_DISPUTE = "dispute_opened", "dispute_won", "dispute_lost"
 
 
-class Undoing(Subject):
+class Undoing(PluginUnderTest):
     """What is taken back is what the shop took back, and no more."""
 
     def test_a_full_refund_takes_everything(self) -> None:

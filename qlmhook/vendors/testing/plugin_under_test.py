@@ -16,7 +16,7 @@ from qlmhook.vendors.testing import odd_bodies
 from qlmhook.vendors.testing.messages import NOON, Messages
 
 
-class Subject(ABC):
+class PluginUnderTest(ABC):
     """A plugin under test.
 
     Sign with code of the tests' own, written from the vendor's documentation. A signer that is imported from the
