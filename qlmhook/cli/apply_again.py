@@ -8,7 +8,7 @@ import click
 
 from qlmhook.cli.output import progress
 from qlmhook.errors import QlmhookError
-from qlmhook.inbox import notification_store
+from qlmhook.reports import figures
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
 
@@ -43,7 +43,7 @@ def replay_each(service: Service, ids: Collection[int], label: str) -> Replayed:
 def apply_held(service: Service, ids: Collection[int]) -> None:
     """Apply these of the held notifications, and say what came of it and how many are held still."""
     with service.database.reading():
-        count = len(notification_store.held())
+        count = figures.notifications()["held"]
     if not count:
         return
     replayed = replay_each(service, ids, "Applying what was held")

@@ -13,9 +13,8 @@ from qlmhook.catalog.mappings import template_names
 from qlmhook.cli.open_service import open_service
 from qlmhook.config import config_path
 from qlmhook.errors import DeliveryFailed, PropertyError, QlmhookError
-from qlmhook.inbox import notification_store
 from qlmhook.outbox import queue
-from qlmhook.reports import figures, listings
+from qlmhook.reports import figures
 from qlmhook.services.deliver import ALIVE_FOR
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
@@ -128,8 +127,8 @@ def _mappings(service: Service) -> Iterator[Finding]:
 
 def _work(service: Service) -> Iterator[Finding]:
     with service.database.reading():
-        held = len(notification_store.held())
-        dead = len(listings.outbox_rows(state=queue.DEAD))
+        held = figures.notifications()["held"]
+        dead = figures.outbox()[queue.DEAD]
         alive = figures.workers(since=service.clock() - ALIVE_FOR)
     yield not held, f"notifications: {held} held"
     yield not dead, f"outbox: {dead} rows given up"

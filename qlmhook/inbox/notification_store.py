@@ -8,7 +8,7 @@ from datetime import datetime
 from qlmhook.domain.events import Message
 from qlmhook.domain.holds import Hold
 from qlmhook.errors import NotFound, SignatureRejected
-from qlmhook.storage import models
+from qlmhook.storage import models, tallies
 from qlmhook.storage.statements import Statement, any_given, given
 from qlmhook.vendors.accounts import Account
 from qlmhook.vendors.api import Notification, Vendor, Verified
@@ -67,6 +67,7 @@ def enter(account: Account, notification: Notification, verified: Verified, mess
     _refuse_second_meaning(signed_digest)
     if message is UNREADABLE:  # what means nothing takes no meaning away
         signed_digest = digest
+    tallies.change(models.Notification, account.name, "held", 1)
     return models.Notification.create(
         vendor=account.name,
         endpoint=verified.endpoint,
@@ -160,7 +161,8 @@ def describe(row: models.Notification, message: Message) -> None:
 def dismiss(row: models.Notification, why: str, now: datetime) -> None:
     """Close a held notification without applying it: a person has looked."""
     models.Hold.delete().where(models.Hold.notification == row).execute()
-    row.state, row.reason, row.applied_at, row.dismissed = "ignored", f"Dismissed: {why}", now, True
+    _set_state(row, "ignored")
+    row.reason, row.applied_at, row.dismissed = f"Dismissed: {why}", now, True
     row.save()
 
 
@@ -189,11 +191,16 @@ def conclude(row: models.Notification, *, done: bool, note: str, holds: Iterable
             cause=hold.cause,
             reason=hold.reason,
         )
-    row.state = "held" if holds else "done" if done else "ignored"
+    _set_state(row, "held" if holds else "done" if done else "ignored")
     row.reason = " ".join(hold.reason for hold in holds) or note
     row.applied_at = None if holds else now
     row.save()
     return [hold for hold in holds if hold.cause not in heard]
+
+
+def _set_state(row: models.Notification, state: str) -> None:
+    tallies.move(models.Notification, row.vendor, row.state, state)
+    row.state = state
 
 
 def enrich(row: models.Notification, answer: bytes) -> None:

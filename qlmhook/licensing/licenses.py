@@ -15,7 +15,7 @@ from qlmhook.licensing import audit, key_format, overrides
 from qlmhook.licensing.assessment import Matter
 from qlmhook.licensing.audit import Change, Columns, Occasion
 from qlmhook.licensing.keymakers.registry import KeyMakers
-from qlmhook.storage import models
+from qlmhook.storage import models, tallies
 from qlmhook.storage.statements import Statement, given
 
 _OF_LINE = Statement[models.License](
@@ -173,6 +173,7 @@ def _issue(
         }
         for key, (grant, columns) in zip(made, new, strict=True)
     ]
+    tallies.change(models.License, matter.subject.vendor, "", len(rows))
     if len(rows) == 1:
         issued = {new[0][0].unit: models.License.create(**rows[0])}
     else:

@@ -14,7 +14,7 @@ from typing import Any
 from qlmhook.errors import NotFound, QlmhookError
 from qlmhook.outbox import payloads
 from qlmhook.outbox.payloads import Kind, Payload
-from qlmhook.storage import models
+from qlmhook.storage import models, tallies
 from qlmhook.storage.statements import Statement, any_given, given
 
 _OF_ORDERS = Statement[models.Outbox](
@@ -24,6 +24,24 @@ _OF_ORDERS = Statement[models.Outbox](
         .order_by(models.Outbox.id)
     )
 )
+
+_DUE = Statement[models.Outbox](
+    lambda: (
+        models.Outbox.select()
+        .where(models.Outbox.state == "due", models.Outbox.due_at <= given("now"))
+        .order_by(models.Outbox.due_at, models.Outbox.id)
+        .limit(1)
+    )
+)
+_ABANDONED = Statement[models.Outbox](
+    lambda: (
+        models.Outbox.select()
+        .where(models.Outbox.state == "leased", models.Outbox.leased_until <= given("now"))
+        .order_by(models.Outbox.due_at, models.Outbox.id)
+        .limit(1)
+    )
+)
+"""Two, because of one OR the other SQLite and MariaDB would read every row that went out."""
 
 LEASE = timedelta(minutes=5)
 """Longer than any delivery takes, so that no row is in two hands."""
@@ -35,6 +53,10 @@ GIVE_UP_AFTER = timedelta(days=7)
 
 DEAD = "dead"
 STATES = ("due", "leased", "done", DEAD)
+
+
+EVERY_ACCOUNT = ""
+"""Rows are counted together: an account may be renamed while a worker has one in hand."""
 
 
 class NotYet(Exception):
@@ -51,6 +73,7 @@ def add(
     subject: str = "",
 ) -> models.Outbox:
     """Add a row in the running transaction, due at once."""
+    tallies.change(models.Outbox, EVERY_ACCOUNT, "due", 1)
     return models.Outbox.create(
         kind=payload.kind,
         state="due",
@@ -71,16 +94,15 @@ def of_orders(kind: Kind, vendor: str, order_refs: Collection[str]) -> list[mode
 
 def is_any_due(now: datetime) -> bool:
     """Tell whether there is something to claim, without becoming a writer."""
-    return bool(models.Outbox.select().where(_claimable(now)).exists())
+    return _next(now) is not None
 
 
 def claim(now: datetime) -> models.Outbox | None:
     """Lease the row that has been due the longest, or one whose lease ran out; None when nothing is due."""
-    due_first = models.Outbox.due_at, models.Outbox.id
-    row: models.Outbox | None = models.Outbox.select().where(_claimable(now)).order_by(*due_first).first()
+    row = _next(now)
     if row is None:
         return None
-    row.state = "leased"
+    _set_state(row, "leased")
     row.lease = secrets.token_hex(16)
     row.leased_until = now + LEASE
     row.attempts += 1
@@ -123,7 +145,8 @@ def retry(row_id: int, now: datetime) -> models.Outbox:
         raise NotFound(f"There is no outbox row {row_id}.")
     if row.state == "leased":
         raise QlmhookError(f"The outbox row {row_id} is being sent now.")
-    row.state, row.due_at, row.begun_at, row.leased_until, row.lease = "due", now, now, None, ""
+    _set_state(row, "due")
+    row.due_at, row.begun_at, row.leased_until, row.lease = now, now, None, ""
     row.done_at, row.attempts, row.last_error = None, 0, ""
     row.save()
     return row
@@ -139,13 +162,26 @@ def describe(row: models.Outbox, **values: Any) -> None:
     models.Outbox.update(values).where(models.Outbox.id == row.id).execute()
 
 
-def _claimable(now: datetime) -> Any:
-    waiting = (models.Outbox.state == "due") & (models.Outbox.due_at <= now)
-    abandoned = (models.Outbox.state == "leased") & (models.Outbox.leased_until <= now)
-    return waiting | abandoned
+def remove(row: models.Outbox) -> None:
+    """Delete a row that another one has taken the place of."""
+    tallies.change(models.Outbox, EVERY_ACCOUNT, row.state, -1)
+    row.delete_instance()
 
 
-def _conclude(row: models.Outbox, **values: Any) -> None:
-    models.Outbox.update(leased_until=None, lease="", **values).where(
-        models.Outbox.id == row.id, models.Outbox.lease == row.lease
-    ).execute()
+def _next(now: datetime) -> models.Outbox | None:
+    """Return the row that has been due the longest."""
+    found = [*_DUE.all(now=now), *_ABANDONED.all(now=now)]
+    return min(found, key=lambda row: (row.due_at, row.id), default=None)
+
+
+def _set_state(row: models.Outbox, state: str) -> None:
+    tallies.move(models.Outbox, EVERY_ACCOUNT, row.state, state)
+    row.state = state
+
+
+def _conclude(row: models.Outbox, state: str, **values: Any) -> None:
+    """Write down what became of a row, unless its lease ran out and another worker has it."""
+    values |= {"state": state, "leased_until": None, "lease": ""}
+    mine = models.Outbox.id == row.id, models.Outbox.lease == row.lease
+    if models.Outbox.update(values).where(*mine).execute():
+        tallies.move(models.Outbox, EVERY_ACCOUNT, row.state, state)

@@ -1,14 +1,13 @@
-"""How much there is of everything: counted in the database, so that all processes give the same answer."""
+"""How much there is of everything: kept in the database, so that all processes give the same answer."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import peewee
 
 from qlmhook.inbox import notification_store
 from qlmhook.outbox import queue
-from qlmhook.storage import models
+from qlmhook.storage import models, tallies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +28,15 @@ class Figures:
 
 
 def count(*, alive_since: datetime) -> Figures:
-    """Count what is there now; a worker counts that gave a sign of life since then."""
+    """Return what is there now; a worker counts that gave a sign of life since then."""
     oldest = models.Outbox.select(peewee.fn.MIN(models.Outbox.begun_at)).where(models.Outbox.state == "due")
     return Figures(
-        notifications=_by_state(models.Notification, notification_store.STATES),
-        outbox=_by_state(models.Outbox, queue.STATES),
+        notifications=notifications(),
+        outbox=outbox(),
         refused={row.reason: row.count for row in models.Refusal.select()},
         key_uses={(use.vendor, use.key_id): use.last_used_at for use in models.KeyUse.select()},
         due_since=oldest.scalar(),
-        licenses=models.License.select().count(),
+        licenses=sum(tallies.by_vendor(models.License).values()),
         workers=workers(since=alive_since),
     )
 
@@ -47,6 +46,11 @@ def workers(*, since: datetime) -> int:
     return models.Heartbeat.select().where(models.Heartbeat.at > since).count()
 
 
-def _by_state(table: type[models.Notification] | type[models.Outbox], states: tuple[str, ...]) -> dict[str, int]:
-    counted: Any = table.select(table.state, peewee.fn.COUNT(table.id)).group_by(table.state).tuples()
-    return {**dict.fromkeys(states, 0), **dict(counted)}
+def notifications() -> dict[str, int]:
+    """Return how many notifications there are in each state."""
+    return {**dict.fromkeys(notification_store.STATES, 0), **tallies.by_state(models.Notification)}
+
+
+def outbox() -> dict[str, int]:
+    """Return how many rows of the outbox there are in each state."""
+    return {**dict.fromkeys(queue.STATES, 0), **tallies.by_state(models.Outbox)}

@@ -68,6 +68,7 @@ class Renaming:
                 notification_store.relabel(row, account)
             _merge_facts(old, name)
             _merge_key_uses(old, name)
+            _merge_tallies(old, name)
             _merge_fulfilled_lines(old, name)
             _merge_order_names(old, name)
             _hurry(old, now)
@@ -164,6 +165,16 @@ def _merge_key_uses(old: str, new: str) -> None:
             twin.last_used_at, twin.merchant = row.last_used_at, row.merchant
             twin.save()
         row.delete_instance()
+
+
+def _merge_tallies(old: str, new: str) -> None:
+    table = models.Tally
+    for row in list(table.select().where(table.vendor == old)):
+        twin = table.get_or_none(table.vendor == new, table.counted == row.counted, table.state == row.state)
+        if twin is not None:
+            twin.count += row.count
+            twin.save()
+            row.delete_instance()
 
 
 def _merge_order_names(old: str, new: str) -> None:

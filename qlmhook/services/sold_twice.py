@@ -98,7 +98,7 @@ def _call_back(gone: models.License) -> None:
         row = entry.outbox
         entry.delete_instance()
         if not mailed.select().where(mailed.outbox == row).exists():
-            row.delete_instance()
+            queue.remove(row)
 
 
 def join_confirmations(vendor: str, order_refs: Collection[str], now: datetime) -> None:

@@ -6,10 +6,11 @@ decides what to write, and with a single writer no other transaction can come be
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any, TypeVar
 
 import peewee
 
@@ -19,6 +20,17 @@ from qlmhook.storage.filelock import FileLock, NoLock
 from qlmhook.storage.turns import Gone, Turns
 
 _current: ContextVar[peewee.Database | None] = ContextVar("qlmhook_database", default=None)
+
+Ending = TypeVar("Ending", bound=Callable[[], None])
+
+_endings: ContextVar[dict[Callable[[], Any], Callable[[], None]]] = ContextVar("qlmhook_endings")
+
+
+def at_end(kind: Callable[[], Ending]) -> Ending:
+    """Return what is called at the end of the running transaction, before it is committed: one of each kind."""
+    ending: Any = _endings.get().setdefault(kind, kind())
+    found: Ending = ending
+    return found
 
 
 class _CurrentDatabase(peewee.DatabaseProxy):
@@ -70,9 +82,14 @@ class Database:
         """
         with self._writer.faults_told(), self._turns.part(engines.BUSY_SECONDS if patience is None else patience):
             token = _current.set(self._writer.peewee)
+            endings: dict[Callable[[], Any], Callable[[], None]] = {}
+            endings_token = _endings.set(endings)
             try:
                 yield
+                for ending in endings.values():
+                    ending()
             finally:
+                _endings.reset(endings_token)
                 _current.reset(token)
 
     @contextmanager

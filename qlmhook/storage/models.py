@@ -33,7 +33,7 @@ class Notification(Table):
     order_ref = peewee.CharField(max_length=64, index=True)
     order_status = peewee.CharField(max_length=64)
     subscription_ref = peewee.CharField(max_length=64)
-    state = peewee.CharField(max_length=16, index=True)
+    state = peewee.CharField(max_length=16)
     reason = peewee.TextField()
     received_at = UtcField(index=True)
     applied_at = OptionalUtcField()
@@ -44,6 +44,9 @@ class Notification(Table):
     enrichment = peewee.BlobField(null=True)
     copies = peewee.IntegerField(default=1)
     dismissed = peewee.BooleanField(default=False)
+
+    class Meta:
+        indexes = ((("state", "id"), False),)
 
 
 class KeyUse(Table):
@@ -116,9 +119,13 @@ class Hold(Table):
 
 
 class Customer(Table):
-    """Who bought, one row for each e-mail address, compared in lower case."""
+    """Who bought, one row for each e-mail address, compared in lower case.
+
+    `told` says when each part was told last (licensing/customers.py), or nothing in a row of 0.1.0.
+    """
 
     email_key = peewee.CharField(max_length=254, unique=True)
+    told = peewee.TextField(null=True)
     told_at = UtcField()
     email = peewee.CharField(max_length=254)
     full_name = peewee.TextField()
@@ -178,6 +185,12 @@ class License(Table):
         indexes = (
             (("vendor", "order_ref", "line", "unit"), True),
             (("vendor", "subscription_ref"), False),
+            # listings by status go along these, with the id where times are the same
+            (("revoked_at", "id"), False),
+            (("suspended_at", "id"), False),
+            (("ended_at", "id"), False),
+            (("expires_at", "id"), False),
+            (("grace_until", "id"), False),
         )
 
     @classmethod
@@ -259,9 +272,9 @@ class Outbox(Table):
 
     class Meta:
         indexes = (
-            (("state", "due_at"), False),
+            (("state", "due_at", "id"), False),
+            (("state", "begun_at", "id"), False),
             (("vendor", "order_ref"), False),
-            (("kind", "begun_at"), False),
         )
 
 
@@ -276,6 +289,24 @@ class MailedLicense(Table):
 
     class Meta:
         indexes = ((("vendor", "order_ref", "license"), True),)
+
+
+class OperatorTold(Table):
+    """The subject of an alert that is not told twice."""
+
+    subject = peewee.CharField(max_length=250, unique=True)
+
+
+class Tally(Table):
+    """How many rows of a table there are, by account and state; whoever changes that changes this (tallies.py)."""
+
+    counted = peewee.CharField(max_length=16)
+    vendor = peewee.CharField(max_length=64)
+    state = peewee.CharField(max_length=16)
+    count = peewee.BigIntegerField()
+
+    class Meta:
+        indexes = ((("vendor", "counted", "state"), True),)
 
 
 class Refusal(Table):
@@ -308,6 +339,8 @@ TABLES: list[type[peewee.Model]] = [
     Audit,
     Outbox,
     MailedLicense,
+    OperatorTold,
+    Tally,
     Refusal,
     Heartbeat,
 ]

@@ -15,14 +15,19 @@ from qlmhook.licensing import key_format
 from qlmhook.licensing.assessment import policy_of
 from qlmhook.licensing.results import Applied, Concluded, Settled
 from qlmhook.outbox import queue
-from qlmhook.outbox.payloads import AlertPayload, Kind
+from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.reports import listings
 from qlmhook.storage import models
+from qlmhook.storage.statements import Statement, given
 
 logger = logging.getLogger(__name__)
 
 LONGEST_ALERT = 250
 """Characters of an alert's subject."""
+
+_TOLD_ONCE = Statement[models.OperatorTold](
+    lambda: models.OperatorTold.select().where(models.OperatorTold.subject == given("subject"))
+)
 
 _BEFORE_PAYMENT = (EventKind.CANCELED, EventKind.REVERSED)
 _TAKEN_BACK = (*_BEFORE_PAYMENT, EventKind.REFUNDED)
@@ -41,11 +46,12 @@ class Alerts(Channel):
         What a shop or a customer wrote may stand in the subject: it becomes one printable line.
         """
         subject = one_line(subject, longest=LONGEST_ALERT)
-        known = models.Outbox.select().where(models.Outbox.kind == Kind.ALERT, models.Outbox.subject == subject)
-        if once and known.exists():
+        if once and _TOLD_ONCE.first(subject=subject) is not None:
             return
         logger.warning("%s. %s", subject, one_line(text))
         if self._operator:
+            if once:
+                models.OperatorTold.create(subject=subject)
             queue.add(AlertPayload(text=text), now=now, to=self._operator, subject=subject)
 
     def settled(self, settled: Settled) -> None:

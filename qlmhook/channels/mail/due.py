@@ -125,7 +125,7 @@ class Mailing(Channel):
             there = there or queue.add(MailPayload(template=template), now=now, to=customer.email, **place)
             mailed.update(outbox=there).where(mailed.id.in_([entry.id for entry in moved])).execute()
             if not shared:
-                row.delete_instance()
+                queue.remove(row)
 
     def _tell_of_missing_address(self, order_ref: str, now: datetime) -> None:
         self._alerts.tell(

@@ -62,6 +62,14 @@ def rename_column(database: peewee.Database, model: type[FrozenTable], old: str,
         _run(database, f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
 
 
+def drop_index(database: peewee.Database, table: str, *columns: str) -> None:
+    """Drop the index of these columns, which another one has taken the place of."""
+    for index in database.get_indexes(table):
+        if index.columns == list(columns) and not index.unique:
+            of_table = f" ON {table}" if isinstance(database, peewee.MySQLDatabase) else ""
+            _run(database, f"DROP INDEX {index.name}{of_table}")
+
+
 def _alter(
     database: peewee.Database,
     model: type[FrozenTable],

@@ -1,17 +1,20 @@
-"""Version 2: what shops of other habits say.
+"""Version 2: what shops of other habits say, and what takes as long with a million rows as with one.
 
 Facts have references to groups and customers, and the form of their data; orders have other names; a notification
 has what was asked for besides; a hold names its subscription; a fulfilled line has a longer name; confirmations are no
 longer called `idn`. What was called the subject of a hold is its cause, and when a row of the outbox was created is
 when it began, for it may begin anew.
+
+Indexes are those of what is asked; counts and the alerts that are not told twice are kept in tables of their own.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import peewee
 
 from qlmhook.storage.engines import MySQL
-from qlmhook.storage.migrations.table_changes import FrozenTable, rename_column, reshape
+from qlmhook.storage.migrations.table_changes import FrozenTable, drop_index, rename_column, reshape
 
 TABLES = frozenset(
     {
@@ -36,11 +39,25 @@ TABLES = frozenset(
 
 WAITING = "subscription "
 
+REPLACED = [
+    ("notification", ("state",)),
+    ("outbox", ("state", "due_at")),
+]
+"""Indexes that others begin like, or that nothing asks any more."""
+
 LARGE_TYPES: Mapping[str, str] = {"text": "longtext", "blob": "longblob", "datetime": "datetime(6)"}
 
 
+LONGEST_ALERT = 250
+
+
 class Notification(FrozenTable):
+    vendor = peewee.CharField(max_length=64)
+    state = peewee.CharField(max_length=16)
     enrichment = peewee.BlobField(null=True)
+
+    class Meta:
+        indexes = ((("state", "id"), False),)
 
 
 class Fact(FrozenTable):
@@ -89,6 +106,28 @@ class Hold(FrozenTable):
         indexes = ((("vendor", "order_ref"), False), (("vendor", "subscription_ref"), False))
 
 
+class Customer(FrozenTable):
+    told = peewee.TextField(null=True)
+
+
+class License(FrozenTable):
+    vendor = peewee.CharField(max_length=64)
+    revoked_at = peewee.DateTimeField(null=True)
+    suspended_at = peewee.DateTimeField(null=True)
+    ended_at = peewee.DateTimeField(null=True)
+    expires_at = peewee.DateTimeField(null=True)
+    grace_until = peewee.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (
+            (("revoked_at", "id"), False),
+            (("suspended_at", "id"), False),
+            (("ended_at", "id"), False),
+            (("expires_at", "id"), False),
+            (("grace_until", "id"), False),
+        )
+
+
 class FulfilledLine(FrozenTable):
     vendor = peewee.CharField(max_length=64)
     order_ref = peewee.CharField(max_length=64)
@@ -108,10 +147,27 @@ class ServerProperty(FrozenTable):
 
 class Outbox(FrozenTable):
     kind = peewee.CharField(max_length=16)
+    state = peewee.CharField(max_length=16)
+    subject = peewee.TextField()
     begun_at = peewee.DateTimeField()
+    due_at = peewee.DateTimeField()
 
     class Meta:
-        indexes = ((("kind", "begun_at"), False),)
+        indexes = ((("state", "due_at", "id"), False), (("state", "begun_at", "id"), False))
+
+
+class OperatorTold(FrozenTable):
+    subject = peewee.CharField(max_length=250, unique=True)
+
+
+class Tally(FrozenTable):
+    counted = peewee.CharField(max_length=16)
+    vendor = peewee.CharField(max_length=64)
+    state = peewee.CharField(max_length=16)
+    count = peewee.BigIntegerField()
+
+    class Meta:
+        indexes = ((("vendor", "counted", "state"), True),)
 
 
 def upgrade(database: peewee.Database) -> None:
@@ -128,8 +184,38 @@ def upgrade(database: peewee.Database) -> None:
     _name_subscriptions()
     reshape(database, FulfilledLine)
     rename_column(database, Outbox, "created_at", "begun_at")
-    reshape(database, Outbox)
     Outbox.update(kind="confirmation").where(Outbox.kind == "idn").execute()
+    reshape(database, Customer)
+    reshape(database, License)
+    reshape(database, Outbox)
+    for table, columns in REPLACED:
+        drop_index(database, table, *columns)
+    reshape(database, OperatorTold)
+    reshape(database, Tally)
+    _remember_alerts()
+    _count()
+
+
+def _remember_alerts() -> None:
+    """Which alerts were not to be told twice was not written down, but every one that was told has its row."""
+    OperatorTold.delete().execute()
+    subject = peewee.fn.SUBSTR(Outbox.subject, 1, LONGEST_ALERT)
+    told = Outbox.select(subject).where(Outbox.kind == "alert").distinct()
+    OperatorTold.insert_from(told, [OperatorTold.subject]).execute()
+
+
+def _count() -> None:
+    Tally.delete().execute()
+    counted: list[tuple[Any, tuple[str, ...]]] = [
+        (Notification, ("vendor", "state")),
+        (License, ("vendor",)),
+        (Outbox, ("state",)),
+    ]
+    for table, names in counted:
+        columns = [getattr(table, name) for name in names]
+        counts = table.select(*columns, peewee.fn.COUNT(table.id).alias("count")).group_by(*columns).dicts()
+        for found in list(counts):
+            Tally.insert({"counted": table._meta.table_name, "vendor": "", "state": "", **found}).execute()
 
 
 def _name_subscriptions() -> None:
