@@ -7,7 +7,7 @@ from datetime import date
 import click
 
 from qlmhook.cli.open_service import open_service
-from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
+from qlmhook.cli.output import as_csv, as_json, limited, print_fields, print_json, print_rows, printable
 from qlmhook.licensing import licenses
 from qlmhook.reports import listings
 from qlmhook.storage.license_status import STATUSES
@@ -39,13 +39,15 @@ def license_() -> None:
 @click.option("--search", default="", metavar="TEXT", help="With this in key, order, product or customer.")
 @limited
 @as_json
+@as_csv
 def list_(
-    order: str, email: str, subscription: str, status: str, search: str, limit: int | None, as_json: bool
+    order: str, email: str, subscription: str, status: str, search: str, limit: int | None, as_json: bool, as_csv: bool
 ) -> None:
     """List licenses, oldest first."""
     service = open_service()
+    columns = ["key", "status", "product_name", "order_ref", "email", "activations", "expires_at"]
     with service.database.reading():
-        rows = listings.licenses(
+        rows = listings.each_license(
             now=service.clock(),
             order=order,
             email=email,
@@ -54,10 +56,9 @@ def list_(
             search=search,
             limit=limit,
         )
-    for row in rows if not as_json else []:
-        row["email"] = row["customer"]["email"]
-    columns = ["key", "status", "product_name", "order_ref", "email", "activations", "expires_at"]
-    print_rows(rows, columns, as_json=as_json)
+        if not as_json and not as_csv:
+            rows = (row | {"email": row["customer"]["email"]} for row in rows)
+        print_rows(rows, columns, as_json=as_json, as_csv=as_csv)
 
 
 @license_.command()
@@ -120,10 +121,7 @@ def export(status: str) -> None:
     """Print all licenses, with their history, as one JSON array."""
     service = open_service()
     with service.database.reading():
-        rows = listings.licenses(now=service.clock(), status=status)
-        for row in rows:
-            row["history"] = listings.license_history(licenses.find(row["key"]))
-    click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(listings.each_license_with_history(now=service.clock(), status=status))
 
 
 def _decide(key: str, action: str, why: str, *, until: date | None = None) -> None:

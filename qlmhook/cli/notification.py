@@ -6,7 +6,7 @@ import click
 
 from qlmhook.cli.apply_again import replay_each
 from qlmhook.cli.open_service import open_service
-from qlmhook.cli.output import as_json, limited, print_fields, print_rows, printable
+from qlmhook.cli.output import as_csv, as_json, limited, print_fields, print_rows, printable
 from qlmhook.errors import QlmhookError
 from qlmhook.inbox import notification_store
 from qlmhook.reports import listings
@@ -23,12 +23,13 @@ def notification() -> None:
 @click.option("--order", default="", metavar="REF", help="About this order.")
 @limited
 @as_json
-def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
+@as_csv
+def list_(state: str, order: str, limit: int | None, as_json: bool, as_csv: bool) -> None:
     """List notifications, oldest first."""
-    with open_service().database.reading():
-        rows = listings.notifications(state=state, order=order, limit=limit)
     columns = ["id", "received_at", "vendor", "kind", "order_ref", "order_status", "state", "reason"]
-    print_rows(rows, columns, as_json=as_json)
+    with open_service().database.reading():
+        rows = listings.each_notification(state=state, order=order, limit=limit)
+        print_rows(rows, columns, as_json=as_json, as_csv=as_csv)
 
 
 @notification.command()

@@ -3,7 +3,7 @@
 import click
 
 from qlmhook.cli.open_service import open_service
-from qlmhook.cli.output import as_json, limited, print_rows
+from qlmhook.cli.output import as_csv, as_json, limited, print_rows
 from qlmhook.outbox import queue
 from qlmhook.reports import listings
 
@@ -18,12 +18,13 @@ def outbox_() -> None:
 @click.option("--order", default="", metavar="REF", help="About this order.")
 @limited
 @as_json
-def list_(state: str, order: str, limit: int | None, as_json: bool) -> None:
+@as_csv
+def list_(state: str, order: str, limit: int | None, as_json: bool, as_csv: bool) -> None:
     """List the outbox, oldest first."""
-    with open_service().database.reading():
-        rows = listings.outbox_rows(state=state, order=order, limit=limit)
     columns = ["id", "kind", "state", "attempts", "due_at", "order_ref", "to", "subject", "answer", "last_error"]
-    print_rows(rows, columns, as_json=as_json)
+    with open_service().database.reading():
+        rows = listings.each_outbox_row(state=state, order=order, limit=limit)
+        print_rows(rows, columns, as_json=as_json, as_csv=as_csv)
 
 
 @outbox_.command()

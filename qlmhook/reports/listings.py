@@ -1,12 +1,11 @@
-"""What the listings show: rows found by filters, as plain values."""
+"""What the listings show: rows found by filters, as plain values, read page by page as they are taken."""
 
 import dataclasses
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
-
-import peewee
 
 from qlmhook.domain import events
 from qlmhook.domain.addresses import address_key
@@ -14,7 +13,8 @@ from qlmhook.inbox import fact_store, notification_store
 from qlmhook.licensing import audit, key_format
 from qlmhook.outbox import queue
 from qlmhook.outbox.payloads import Kind
-from qlmhook.storage import models
+from qlmhook.reports import pages
+from qlmhook.storage import license_status, models, tallies
 from qlmhook.vendors.accounts import Accounts
 
 _CUSTOMER_PARTS = tuple(part.name for part in dataclasses.fields(events.Customer))
@@ -22,7 +22,12 @@ _CUSTOMER_PARTS = tuple(part.name for part in dataclasses.fields(events.Customer
 Row = dict[str, Any]
 
 
-def licenses(
+def licenses(**filters: Any) -> list[Row]:
+    """Return the licenses of `each_license`, of which there are few."""
+    return list(each_license(**filters))
+
+
+def each_license(
     *,
     now: datetime,
     order: str = "",
@@ -31,21 +36,75 @@ def licenses(
     status: str = "",
     search: str = "",
     limit: int | None = None,
-) -> list[Row]:
-    """Return licenses, oldest first; every filter that is given must match."""
-    table = models.License
-    query = table.select(table, models.Customer).join(models.Customer, peewee.JOIN.LEFT_OUTER)
-    if order:
-        query = query.where(table.id.in_(_of_order(order)))
-    if email:
-        query = query.where(models.Customer.email_key == address_key(email))
-    if subscription:
-        query = query.where(table.subscription_ref == subscription)
-    if status:
-        query = query.where(table.has_status(status, now))
-    if search:
+) -> Iterator[Row]:
+    """Yield licenses, oldest first, or by the time of the status alone; every filter that is given must match."""
+    return (license_row(row, now) for row in _licenses(now, order, email, subscription, status, search, limit))
+
+
+def each_license_with_history(*, now: datetime, status: str = "") -> Iterator[Row]:
+    """Yield licenses as `each_license` does, with every change to them."""
+    licenses = _licenses(now, status=status)
+    while page := list(islice(licenses, pages.SIZE)):
+        histories = _histories(page)
+        for license in page:
+            yield license_row(license, now) | {"history": histories[license.id]}
+
+
+def _licenses(
+    now: datetime,
+    order: str = "",
+    email: str = "",
+    subscription: str = "",
+    status: str = "",
+    search: str = "",
+    limit: int | None = None,
+) -> Iterator[models.License]:
+    """Each is found by one of the filters, the others are only looked at: an index serves one of them at a time."""
+    query, size = models.License.with_customers(), pages.size_for(limit)
+    wanted = ((order, _of_order), (email, _of_address), (subscription, _of_subscription))
+    found = [find(text) for text, find in wanted if text]
+    if search and (exactly := _exactly(search)):
+        found.append(exactly)
+    elif search:
         query = query.where(_mentions(search))
-    return [license_row(row, now) for row in query.order_by(table.id).limit(limit)]
+    if found:
+        rows = pages.by_ids(query, set.intersection(*found), size)
+    elif status and not search:
+        rows = _with_status(query, status, now, size)
+    else:
+        rows = pages.by_id(query, size)
+    return islice((row for row in rows if not status or row.status(now) == status), limit)
+
+
+def _with_status(query: Any, status: str, now: datetime, size: int) -> Iterator[models.License]:
+    """Yield the licenses among which those with a status are, each once."""
+    earlier: list[license_status.Range] = []
+    for one in license_status.ranges(status):
+        condition = query.where(one.of_column(models.License, now))
+        column = getattr(models.License, one.name)
+        rows = pages.by_time(condition, column, size) if one.has_times else pages.by_id(condition, size)
+        yield from (row for row in rows if not any(other.has(row, now) for other in earlier))
+        earlier.append(one)
+
+
+def _of_address(email: str) -> set[int]:
+    """Return the ids of the licenses of the customer with this address."""
+    table, customer = models.License, models.Customer.get_or_none(models.Customer.email_key == address_key(email))
+    return set() if customer is None else {row.id for row in table.select(table.id).where(table.customer == customer)}
+
+
+def _of_subscription(reference: str) -> set[int]:
+    """Return the ids of the licenses of a subscription, of whichever account."""
+    table, vendors = models.License, notification_store.known_vendors()
+    rows = table.select(table.id).where(table.vendor.in_(vendors), table.subscription_ref == reference)
+    return {row.id for row in rows}
+
+
+def _exactly(text: str) -> set[int]:
+    """Return the ids of the licenses whose key, order, subscription or customer's address a text is."""
+    key = models.License.select(models.License.id).where(models.License.key == key_format.normalize(text))
+    found = {row.id for row in key} | _of_order(text) | _of_subscription(text)
+    return found | _of_address(text) if address_key(text) else found
 
 
 def where_to_look(order_ref: str) -> str:
@@ -139,29 +198,44 @@ def confirmation(license: models.License) -> Row:
 
 def license_history(license: models.License) -> list[Row]:
     """Return every change to a license, oldest first."""
-    entries = models.Audit.select().where(models.Audit.license == license).order_by(models.Audit.id)
-    return [
-        {
-            "at": _time(entry.at),
-            "actor": entry.actor,
-            "change": entry.change,
-            "before": audit.told(entry.before),
-            "after": audit.told(entry.after),
-            "why": entry.why,
-        }
-        for entry in entries
-    ]
+    return _histories([license])[license.id]
 
 
-def notifications(*, state: str = "", order: str = "", limit: int | None = None) -> list[Row]:
-    """Return notifications, oldest first."""
-    table = models.Notification
-    query = table.select()
+def _histories(licenses: Sequence[models.License]) -> dict[int, list[Row]]:
+    """Return every change to these licenses, oldest first, by the license's id."""
+    found: dict[int, list[Row]] = {license.id: [] for license in licenses}
+    table = models.Audit
+    for entry in table.select().where(table.license.in_(list(found))).order_by(table.id):
+        found[entry.license_id].append(
+            {
+                "at": _time(entry.at),
+                "actor": entry.actor,
+                "change": entry.change,
+                "before": audit.told(entry.before),
+                "after": audit.told(entry.after),
+                "why": entry.why,
+            }
+        )
+    return found
+
+
+def notifications(**filters: Any) -> list[Row]:
+    """Return the notifications of `each_notification`, of which there are few."""
+    return list(each_notification(**filters))
+
+
+def each_notification(*, state: str = "", order: str = "", limit: int | None = None) -> Iterator[Row]:
+    """Yield notifications, oldest first."""
+    table, size = models.Notification, pages.size_for(limit)
+    query = table.select(*(field for field in table._meta.sorted_fields if field not in _BODIES))
     if state:
         query = query.where(table.state == state)
-    if order:
-        query = query.where(table.id.in_(_notifications_of(order)))
-    return [notification_row(row) for row in query.order_by(table.id).limit(limit)]
+    rows = pages.by_ids(query, _notifications_of(order), size) if order else pages.by_id(query, size)
+    return islice(map(notification_row, rows), limit)
+
+
+_BODIES = (models.Notification.body, models.Notification.enrichment)
+"""What is large, and no listing shows."""
 
 
 def _notifications_of(order_ref: str) -> set[int]:
@@ -193,15 +267,24 @@ def notification_row(row: models.Notification) -> Row:
     }
 
 
-def outbox_rows(*, state: str = "", order: str = "", limit: int | None = None) -> list[Row]:
-    """Return rows of the outbox, oldest first."""
-    table = models.Outbox
-    query = table.select()
-    if state:
-        query = query.where(table.state == state)
+def outbox_rows(**filters: Any) -> list[Row]:
+    """Return the rows of `each_outbox_row`, of which there are few."""
+    return list(each_outbox_row(**filters))
+
+
+def each_outbox_row(*, state: str = "", order: str = "", limit: int | None = None) -> Iterator[Row]:
+    """Yield rows of the outbox, oldest first."""
+    table, size = models.Outbox, pages.size_for(limit)
     if order:
-        query = query.where(table.order_ref == order)
-    return [outbox_row(row) for row in query.order_by(table.id).limit(limit)]
+        theirs = table.select(table.id).where(
+            table.vendor.in_(notification_store.known_vendors()), table.order_ref == order
+        )
+        rows = pages.by_ids(table.select(), {row.id for row in theirs}, size)
+    elif state:
+        rows = pages.by_time(table.select().where(table.state == state), table.created_at, size)
+    else:
+        rows = pages.by_id(table.select(), size)
+    return islice((outbox_row(row) for row in rows if not state or row.state == state), limit)
 
 
 def outbox_row(row: models.Outbox) -> Row:
@@ -223,7 +306,7 @@ def outbox_row(row: models.Outbox) -> Row:
 
 def vendors(accounts: Accounts) -> list[Row]:
     """Return the accounts, and those that the database has rows of and the configuration no section."""
-    notifications, licenses = _by_vendor(models.Notification), _by_vendor(models.License)
+    notifications, licenses = tallies.by_vendor(models.Notification), tallies.by_vendor(models.License)
     found: list[tuple[str, str, bool]] = [
         (account.name, account.vendor.plugin, account.settings.enabled) for account in accounts
     ]
@@ -240,12 +323,8 @@ def vendors(accounts: Accounts) -> list[Row]:
     ]
 
 
-def _by_vendor(table: type[models.Notification] | type[models.License]) -> dict[str, int]:
-    counted: Any = table.select(table.vendor, peewee.fn.COUNT(table.id)).group_by(table.vendor).tuples()
-    return dict(counted)
-
-
 def _mentions(text: str) -> Any:
+    """No index knows what is inside a text: the licenses are read until there are enough."""
     table, customer = models.License, models.Customer
     columns: Iterable[Any] = (
         table.order_ref,

@@ -1,48 +1,95 @@
-"""The status of a license: rules about its times, told once for Python and for the database."""
+"""The status of a license: rules about its times, and where in the indexes of its times those of a status stand."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import reduce
-from operator import and_, or_
+from datetime import UTC, datetime
 from typing import Any
 
-
-@dataclass(frozen=True)
-class _Test:
-    """A question about a time and now, asked of a value and of a column; the answer is yes or no, never unknown."""
-
-    of_value: Callable[[datetime | None, datetime], bool]
-    of_column: Callable[[Any, datetime], Any]
+_Test = Callable[[datetime | None, datetime], bool]
+"""A question about a time and now."""
 
 
-_KNOWN = _Test(lambda time, now: time is not None, lambda column, now: column.is_null(False))
-_UNKNOWN = _Test(lambda time, now: time is None, lambda column, now: column.is_null())
-_PAST = _Test(
-    lambda time, now: time is not None and time <= now,
-    lambda column, now: column.is_null(False) & (column <= now),
-)
-_NOT_PAST = _Test(lambda time, now: time is None or time > now, lambda column, now: column.is_null() | (column > now))
-_NOT_AHEAD = _Test(
-    lambda time, now: time is None or time <= now,
-    lambda column, now: column.is_null() | (column <= now),
-)
+def _known(time: datetime | None, now: datetime) -> bool:
+    return time is not None
+
+
+def _unknown(time: datetime | None, now: datetime) -> bool:
+    return time is None
+
+
+def _past(time: datetime | None, now: datetime) -> bool:
+    return time is not None and time <= now
+
+
+def _ahead(time: datetime | None, now: datetime) -> bool:
+    return time is not None and time > now
+
+
+def _not_past(time: datetime | None, now: datetime) -> bool:
+    return not _past(time, now)
+
+
+def _not_ahead(time: datetime | None, now: datetime) -> bool:
+    return not _ahead(time, now)
+
 
 _Rule = Sequence[Mapping[str, _Test]]
 """Ways in which it applies; each needs all of its tests."""
 
-_REVOKED: _Rule = [{"revoked_at": _KNOWN}]
+_REVOKED: _Rule = [{"revoked_at": _known}]
 
 _RULES: Mapping[str, _Rule] = {
     "revoked": _REVOKED,
-    "suspended": [{"suspended_at": _PAST, "suspended_until": _NOT_PAST}],
-    "expired": [{"ended_at": _KNOWN}, {"expires_at": _PAST, "grace_until": _NOT_AHEAD}],
+    "suspended": [{"suspended_at": _past, "suspended_until": _not_past}],
+    "expired": [{"ended_at": _known}, {"expires_at": _past, "grace_until": _not_ahead}],
 }
 """The first that applies is the status; a license is active if none does."""
 
-_BARRED: _Rule = [*_REVOKED, {"suspended_at": _PAST, "suspended_until": _UNKNOWN}]
+_BARRED: _Rule = [*_REVOKED, {"suspended_at": _past, "suspended_until": _unknown}]
 
 STATUSES = ("active", *reversed(list(_RULES)))
+
+_CONDITIONS: Mapping[_Test, Callable[[Any, datetime], Any]] = {
+    _known: lambda column, now: column >= datetime.min.replace(tzinfo=UTC),  # SQLite has no index for IS NOT NULL
+    _unknown: lambda column, now: column.is_null(),
+    _past: lambda column, now: column <= now,
+    _ahead: lambda column, now: column > now,
+}
+"""Each is one range of an index."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The licenses of which a time passes a test."""
+
+    name: str
+    test: _Test
+
+    @property
+    def has_times(self) -> bool:
+        """Whether all of them have the time."""
+        return self.test is not _unknown
+
+    def has(self, license: Any, now: datetime) -> bool:
+        """Tell whether a license is one of them."""
+        return self.test(getattr(license, self.name), now)
+
+    def of_column(self, table: Any, now: datetime) -> Any:
+        """Return the condition of a query for them."""
+        return _CONDITIONS[self.test](getattr(table, self.name), now)
+
+
+_RANGES: Mapping[str, Sequence[Range]] = {
+    "revoked": [Range("revoked_at", _known)],
+    "suspended": [Range("suspended_at", _past)],
+    "expired": [Range("ended_at", _known), Range("expires_at", _past)],
+    "active": [Range("grace_until", _ahead), Range("expires_at", _ahead), Range("expires_at", _unknown)],
+}
+
+
+def ranges(status: str) -> Sequence[Range]:
+    """Return ranges in which all licenses of a status are, and others that have another one besides."""
+    return _RANGES[status]
 
 
 def status_of(license: Any, now: datetime) -> str:
@@ -55,17 +102,5 @@ def is_barred(license: Any, now: datetime) -> bool:
     return _applies(_BARRED, license, now)
 
 
-def has_status(table: Any, status: str, now: datetime) -> Any:
-    """Return the condition of a query for the licenses that have a status of STATUSES."""
-    earlier = list(_RULES)[: [*_RULES, "active"].index(status)]
-    conditions = [~_condition(_RULES[name], table, now) for name in earlier]
-    return reduce(and_, conditions + ([_condition(_RULES[status], table, now)] if status in _RULES else []))
-
-
 def _applies(rule: _Rule, license: Any, now: datetime) -> bool:
-    return any(all(test.of_value(getattr(license, name), now) for name, test in way.items()) for way in rule)
-
-
-def _condition(rule: _Rule, table: Any, now: datetime) -> Any:
-    ways = [reduce(and_, (test.of_column(getattr(table, name), now) for name, test in way.items())) for way in rule]
-    return reduce(or_, ways)
+    return any(all(test(getattr(license, name), now) for name, test in way.items()) for way in rule)

@@ -206,11 +206,6 @@ class License(Table):
         """Tell whether it may not be used until somebody says otherwise; a pause that ends by itself is no bar."""
         return license_status.is_barred(self, now)
 
-    @classmethod
-    def has_status(cls, status: str, now: datetime) -> Any:
-        """Return the condition of a query for the licenses that have a status."""
-        return license_status.has_status(cls, status, now)
-
 
 class FulfilledLine(Table):
     """A line of an order that a license was issued or extended for, and the terms that it was sold by."""
@@ -239,6 +234,7 @@ class Decision(Table):
 class Audit(Table):
     """One change to a license: when, by whom, from what to what, and why."""
 
+    license_id: int
     license = peewee.ForeignKeyField(License)
     at = UtcField()
     actor = peewee.CharField(max_length=128)

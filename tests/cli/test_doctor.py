@@ -226,7 +226,9 @@ def with_rows_that_were_given_up(installation: Installation) -> None:
     with installation.shop.service.database.transaction():
         for _ in range(2):
             queue.add(MailPayload(template="Order"), now=now)
-        models.Outbox.update(state=queue.DEAD).execute()
+            row = queue.claim(now)
+            assert row is not None
+            queue.fail(row, "refused", permanent=True, now=now)
 
 
 def with_a_worker_that_fell_silent(installation: Installation) -> None:

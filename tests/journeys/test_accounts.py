@@ -299,6 +299,7 @@ class TestRename:
             ("FulfilledLine", "vendor", "order_ref", "line"),
             ("MailedLicense", "vendor", "order_ref", "license"),
             ("OrderName", "vendor", "order_ref", "name"),
+            ("Tally", "vendor", "counted", "state"),
         }
         assert digests == {("Notification", "digest"), ("Notification", "signed_digest"), ("Fact", "digest")}
 

@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qlmhook.domain.events import EventKind, Item
+from qlmhook.licensing import key_format
+from qlmhook.reports import listings
 from qlmhook.storage import models
 from qlmhook.storage.license_status import STATUSES
 from tests.conftest import PlainShop
@@ -84,6 +86,6 @@ def test_the_database_finds_each_license_by_the_status_that_python_says(
         table.delete().where(table.unit > 1).execute()
         table.insert_many(rows).execute()
 
-        told = {row.id: row.status(NOW) for row in table.select()}
-        found = [(row.id, status) for status in STATUSES for row in table.select().where(table.has_status(status, NOW))]
+        told = {key_format.grouped(row.key): row.status(NOW) for row in table.select()}
+        found = [(row["key"], status) for status in STATUSES for row in listings.licenses(now=NOW, status=status)]
     assert sorted(found) == sorted(told.items())
