@@ -358,11 +358,15 @@ def _finish(service: Service, told: Sequence[Told], count: int, tallies: Mapping
             models.Notification._meta.database.obj.execute_sql(f"ANALYZE TABLE {names}")
 
 
-def open_service(url: str, folder: Path, clock: Clock) -> Service:
-    """Return a service on a database."""
+def open_service(url: str, folder: Path, clock: Clock, *, mail_port: int | None = None) -> Service:
+    """Return a service on a database, whose configuration is in the folder."""
     config = folder / "qlmhook.toml"
-    config.write_text(server.configuration(url, None), encoding="utf-8")
-    chosen = {"QLMHOOK__MAIL__OPERATOR": "operator@example.com", "QLMHOOK__VENDORS__AVANGATE__REVOKE_ON_REFUND": "true"}
+    config.write_text(server.configuration(url, mail_port), encoding="utf-8")
+    chosen = {
+        "QLMHOOK__WORKER": "false",
+        "QLMHOOK__MAIL__OPERATOR": "operator@example.com",
+        "QLMHOOK__VENDORS__AVANGATE__REVOKE_ON_REFUND": "true",
+    }
     return Service.open(load_settings({CONFIG_VARIABLE: str(config), **chosen}), clock=clock)
 
 

@@ -82,7 +82,7 @@ def _with_status(query: Any, status: str, now: datetime, size: int) -> Iterator[
     for one in license_status.ranges(status):
         condition = query.where(one.of_column(models.License, now))
         column = getattr(models.License, one.name)
-        rows = pages.by_time(condition, column, size) if one.has_times else pages.by_id(condition, size)
+        rows = pages.by_time(condition, column, size) if one.has_times else pages.by_id(condition, size, column)
         yield from (row for row in rows if not any(other.has(row, now) for other in earlier))
         earlier.append(one)
 
@@ -227,14 +227,14 @@ def notifications(**filters: Any) -> list[Row]:
 def each_notification(*, state: str = "", order: str = "", limit: int | None = None) -> Iterator[Row]:
     """Yield notifications, oldest first."""
     table, size = models.Notification, pages.size_for(limit)
-    query = table.select(*(field for field in table._meta.sorted_fields if field not in _BODIES))
+    query = table.select(*(field for field in table._meta.sorted_fields if field.name not in _BODIES))
     if state:
         query = query.where(table.state == state)
     rows = pages.by_ids(query, _notifications_of(order), size) if order else pages.by_id(query, size)
     return islice(map(notification_row, rows), limit)
 
 
-_BODIES = (models.Notification.body, models.Notification.enrichment)
+_BODIES = ("body", "enrichment")
 """What is large, and no listing shows."""
 
 

@@ -12,18 +12,21 @@ def size_for(limit: int | None) -> int:
     return SIZE if limit is None else min(limit, SIZE)
 
 
-def by_id(query: Any, size: int = SIZE) -> Iterator[Any]:
-    """Yield the rows that a query finds, in the order in which they were added."""
+def by_id(query: Any, size: int, *alike: Any) -> Iterator[Any]:
+    """Yield the rows that a query finds, in the order in which they were added.
+
+    `alike` are columns in which they do not differ, and with which the index begins: PostgreSQL must be told.
+    """
     key = query.model.id
-    rows = list(query.order_by(key).limit(size))
+    rows = list(query.order_by(*alike, key).limit(size))
     while rows:
         yield from rows
         if len(rows) < size:
             return
-        rows = list(query.where(key > rows[-1].id).order_by(key).limit(size))
+        rows = list(query.where(key > rows[-1].id).order_by(*alike, key).limit(size))
 
 
-def by_time(query: Any, time: Any, size: int = SIZE) -> Iterator[Any]:
+def by_time(query: Any, time: Any, size: int) -> Iterator[Any]:
     """Yield the rows that a query finds by the time in a column, and those of one time as they were added.
 
     The query must have no row without a time. A page is asked for in two: with `(time, id) > (…)`, or with an OR,
@@ -38,10 +41,10 @@ def by_time(query: Any, time: Any, size: int = SIZE) -> Iterator[Any]:
         last = getattr(rows[-1], time.name)
         rows = list(query.where(time == last, key > rows[-1].id).order_by(key).limit(size))
         if len(rows) < size:
-            rows += query.where(time > last).order_by(time, key).limit(size - len(rows))
+            rows = [*rows, *query.where(time > last).order_by(time, key).limit(size - len(rows))]
 
 
-def by_ids(query: Any, ids: Collection[int], size: int = SIZE) -> Iterator[Any]:
+def by_ids(query: Any, ids: Collection[int], size: int) -> Iterator[Any]:
     """Yield the rows that have these ids, in their order."""
     key = query.model.id
     every = sorted(ids)
