@@ -3,6 +3,10 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import peewee
+
+from qlmhook.storage.database import current_database
+
 SIZE = 500
 """Rows of a page."""
 
@@ -15,15 +19,17 @@ def size_for(limit: int | None) -> int:
 def by_id(query: Any, size: int, *alike: Any) -> Iterator[Any]:
     """Yield the rows that a query finds, in the order in which they were added.
 
-    `alike` are columns in which they do not differ, and with which the index begins: PostgreSQL must be told.
+    `alike` are columns that are null in all of them, and with which the index begins: PostgreSQL must be told to go
+    along it, MariaDB would sort if it were.
     """
     key = query.model.id
-    rows = list(query.order_by(*alike, key).limit(size))
+    order = (*alike, key) if isinstance(current_database.obj, peewee.PostgresqlDatabase) else (key,)
+    rows = list(query.order_by(*order).limit(size))
     while rows:
         yield from rows
         if len(rows) < size:
             return
-        rows = list(query.where(key > rows[-1].id).order_by(*alike, key).limit(size))
+        rows = list(query.where(key > rows[-1].id).order_by(*order).limit(size))
 
 
 def by_time(query: Any, time: Any, size: int) -> Iterator[Any]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from qlmhook.storage.database import current_database
 from qlmhook.storage.license_status import STATUSES
 from qlmhook.web.app import create_app
 from tests.conftest import MailServer
-from tests.support.engines import engine_of
 
 pytestmark = [pytest.mark.every_engine, pytest.mark.own_database]
 
