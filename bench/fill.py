@@ -283,6 +283,12 @@ def number_of(index: int) -> int:
     return WRITTEN + block * 2 * STORIES + rest
 
 
+def index_of(number: int) -> int:
+    """Return the place at which an order, or its renewal, was written."""
+    block, rest = divmod(number - WRITTEN, 2 * STORIES)
+    return block * STORIES + rest % STORIES
+
+
 def fill(service: Service, clock: Clock, count: int, tell_progress: Callable[[str], None]) -> None:
     """Tell the stories, and write them for so many orders."""
     with service.database.transaction():
@@ -347,11 +353,12 @@ def _finish(service: Service, told: Sequence[Told], count: int, tallies: Mapping
             ]
         )
         connection: Any = models.Notification._meta.database.obj
+        server: Any = connection
         for table in STORY:
             name = table._meta.table_name
             if isinstance(connection, peewee.PostgresqlDatabase):
-                connection.execute_sql(f"SELECT setval('{name}_id_seq', (SELECT MAX(id) FROM {name}) + 1)")
-                connection.execute_sql(f"ANALYZE {name}")
+                server.execute_sql(f"SELECT setval('{name}_id_seq', (SELECT MAX(id) FROM {name}) + 1)")
+                server.execute_sql(f"ANALYZE {name}")
     if isinstance(connection, engines.MySQL):
         with service.database.reading():
             names = ", ".join(table._meta.table_name for table in STORY)

@@ -49,7 +49,7 @@ def _print_csv(rows: Iterable[Row]) -> None:
     writer: Any = None
     for row in map(_flat, rows):
         if writer is None:
-            writer = csv.DictWriter(click.get_text_stream("stdout"), list(row), lineterminator="\n")
+            writer = csv.DictWriter(sys.stdout, list(row), lineterminator="\n")
             writer.writeheader()
         writer.writerow(row)
 

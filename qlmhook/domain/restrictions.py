@@ -87,25 +87,52 @@ def _units(items: Sequence[Item]) -> set[tuple[str, int | None]]:
     return {(item.line, item.undone_quantity) for item in items}
 
 
-def namings(facts: Iterable[Fact], same: Callable[[Customer], object] = lambda customer: customer) -> list[Customer]:
-    """Return who was named as the customer, the newest last.
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """The fact that named a customer, and when that was done."""
+
+    at: datetime
+    told: Fact
+
+    @property
+    def age(self) -> tuple[datetime, tuple[datetime, int, int, int]]:
+        """Sorts namings by when they were done; of one time the age of their facts counts."""
+        return self.at, self.told.age
+
+    @property
+    def customer(self) -> Customer:
+        """Who was named."""
+        return self.told.event.customer
+
+
+def _itself(customer: Customer) -> object:
+    return customer
+
+
+def namings(facts: Iterable[Fact], same: Callable[[Customer], object] = _itself) -> list[Customer]:
+    """Return who was named as the customer, the newest last; `same` as of `dated_namings`."""
+    return [naming.customer for naming in dated_namings(facts, same)]
+
+
+def dated_namings(facts: Iterable[Fact], same: Callable[[Customer], object] = _itself) -> list[Naming]:
+    """Return who was named as the customer and when, the newest last.
 
     An order names its customer when it is paid; that it names the same again when it is sent again is no news. `same`
     returns what two customers have in common who are the same.
     """
     known: set[tuple[str, object]] = set()
     orders: set[str] = set()
-    found: list[tuple[datetime, Customer]] = []
+    found: list[Naming] = []
     for fact in sorted(facts, key=lambda fact: fact.age):
         event = fact.event
         if event.kind in (EventKind.SUBSCRIPTION, EventKind.CUSTOMER):
-            found.append((event.at, event.customer))
+            found.append(Naming(at=event.at, told=fact))
         elif event.kind is EventKind.PAID and (event.order_ref, same(event.customer)) not in known:
             first = event.order_ref not in orders
-            found.append(((event.paid_at or event.at) if first else event.at, event.customer))
+            found.append(Naming(at=(event.paid_at or event.at) if first else event.at, told=fact))
             known.add((event.order_ref, same(event.customer)))
             orders.add(event.order_ref)
-    return [customer for _, customer in sorted(found, key=lambda naming: naming[0])]
+    return sorted(found, key=lambda naming: naming.age)
 
 
 def open_disputes(facts: Sequence[Fact]) -> list[Bar]:

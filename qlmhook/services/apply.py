@@ -8,7 +8,7 @@ from qlmhook.catalog import mappings
 from qlmhook.channels.channel import Channel
 from qlmhook.channels.enrichment import due as enrichment_due
 from qlmhook.domain import order_names
-from qlmhook.domain.events import NAMING_CUSTOMERS, Event, EventKind, Message
+from qlmhook.domain.events import Event, EventKind, Message
 from qlmhook.domain.holds import Hold
 from qlmhook.errors import MalformedNotification
 from qlmhook.inbox import fact_store, notification_store
@@ -133,8 +133,6 @@ class Applying:
         for event in events:
             if fact_store.record(row, account.name, event):
                 news.append(event)
-            if event.kind in NAMING_CUSTOMERS and not event.unclear:
-                customers.save(event)
         about = fact_store.about(
             account.name,
             order_refs={event.order_ref for event in events},
@@ -142,6 +140,7 @@ class Applying:
             group_refs={item.group_ref for event in events for item in event.items if not item.subscription_ref},
             customer_refs={event.customer_ref for event in events if event.kind is EventKind.CUSTOMER},
         )
+        customers.save(events, (fact for facts in about.values() for fact in facts))
         about_orders = ", ".join(dict.fromkeys(event.order_ref for event in events))
         why = f"{message.order_status} of {message.order_ref or message.subscription_ref or about_orders}"
         why += f": {message.note}" if message.note else ""
