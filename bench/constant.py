@@ -36,8 +36,8 @@ NEARLY_EMPTY = 600
 
 NOW = fill.BEGUN + fill.STORIES * fill.APART
 
-SHOWN = 50
-"""Rows of a listing on a terminal."""
+SHOWN = 10
+"""Rows of a listing: so many there are of every state in both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class Place:
         self._client: FlaskClient = create_app(self.service.settings, clock=self.clock).test_client()
         first = int(time.time()) % 50_000_000 + 900_000_000  # also where this was run before
         self._new = count(first)
-        self._last = first
+        self._last = b""
         self.service.delivery.beat("worker")
 
     def _count(self) -> int:
@@ -112,10 +112,10 @@ class Place:
     def operations(self) -> Mapping[str, Callable[[int, int], Callable[[], object]]]:
         """Return what is measured: made ready for a turn, it is called once."""
         return {
-            "first delivery": lambda turn, turns: self._telling(fill.ipn(self._number(), self.clock.now)),
-            "repeat": lambda turn, turns: self._telling(fill.ipn(self._last, self.clock.now)),
+            "first delivery": lambda turn, turns: self._telling(fill.ipn(next(self._new), self.clock.now)),
+            "repeat": lambda turn, turns: self._repeat,
             "renewal of an old license": lambda turn, turns: self._telling(
-                fill.ipn(self._number(), self.clock.now, renews=self.old(0, turn, turns))
+                fill.ipn(next(self._new), self.clock.now, renews=self.old(0, turn, turns))
             ),
             "refund": lambda turn, turns: self._telling(
                 fill.ipn(self.old(10, turn, turns), self.clock.now, status="REFUND")
@@ -124,12 +124,12 @@ class Place:
                 fill.lcn(self.old(20, turn, turns), NOW, status="ACTIVE", expires=self.clock.now + timedelta(days=100))
             ),
             "late message, another name": lambda turn, turns: self._telling(
-                fill.ipn(self._number(), self._long_ago, renews=self.old(30, turn, turns), first_name="Jane")
+                fill.ipn(next(self._new), self._long_ago, renews=self.old(30, turn, turns), first_name="Jane")
             ),
             "claim and finish": lambda turn, turns: self._deliver,
             "doctor": lambda turn, turns: self._examine,
             "/metrics": lambda turn, turns: lambda: self._get("/metrics"),
-            "/readyz": lambda turn, turns: lambda: self._get("/readyz"),
+            "/readyz": lambda turn, turns: self._after_a_beat(lambda: self._get("/readyz")),
             **{name: partial(self._listing, rows) for name, rows in FILTERS.items()},
         }
 
@@ -137,12 +137,12 @@ class Place:
     def _long_ago(self) -> datetime:
         return self.clock.now - timedelta(days=700)
 
-    def _number(self) -> int:
-        self._last = next(self._new)
-        return self._last
-
     def _telling(self, body: bytes) -> Callable[[], object]:
-        return lambda: fill.tell(self.service, body)
+        self._last = body
+        return self._repeat
+
+    def _repeat(self) -> None:
+        fill.tell(self.service, self._last)
 
     def _deliver(self) -> None:
         with self.service.database.transaction():
@@ -157,6 +157,10 @@ class Place:
 
     def _get(self, page: str) -> None:
         assert self._client.get(page).status_code == 200
+
+    def _after_a_beat(self, ask: Callable[[], object]) -> Callable[[], object]:
+        self.service.delivery.beat("worker")
+        return ask
 
     def _listing(self, rows: Callable[[Asked], Any], turn: int, turns: int) -> Callable[[], object]:
         asked = Asked(service=self.service, number=self.old(40, turn, turns))

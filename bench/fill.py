@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,6 +36,9 @@ from qlmhook.vendors.form_body import FORM, parse_form
 
 BEGUN = datetime(2021, 1, 4, 9, 0, tzinfo=UTC)
 STORIES = 60
+KINDS = 10
+"""Stories that happen at one time; what follows differs."""
+
 APART = timedelta(days=30)
 """So many stories so far apart are five years."""
 
@@ -44,8 +47,11 @@ FIRST_NUMBER = 300_000_000
 
 WRITTEN = 400_000_000
 
+ALIKE = 10
+"""Orders of one story that are written one after the other, before others of the same time."""
+
 BATCH = 1000
-"""Orders that are written at a time."""
+"""Orders that are written in a transaction."""
 
 UNMAPPED = "99999999"
 
@@ -65,6 +71,8 @@ STORY = [
 Row = dict[str, Any]
 Story = Mapping[type[peewee.Model], Sequence[Row]]
 """The rows of a story, as the engine has them, by table."""
+
+Rows = dict[Any, list[tuple[Any, ...]]]
 
 
 def subscription_of(number: int) -> str:
@@ -152,8 +160,8 @@ def deliver(service: Service, *, fails: bool) -> None:
 
 def tell_story(service: Service, clock: Clock, place: int, number: int) -> None:
     """Let an order, and in some stories what became of it, happen at the story's time."""
-    clock.now = BEGUN + place * APART
-    kind = place % 10
+    kind = place % KINDS
+    clock.now = BEGUN + (place - kind) * APART
     mapped = UNMAPPED if place == STORIES - 1 else orders.PRODUCT  # one is held
     tell(service, ipn(number, clock.now, product=mapped))
     if kind == 6:
@@ -218,16 +226,14 @@ class Variations:
             for table in STORY
         }
 
-    def of(self, numbers: Sequence[int]) -> dict[Any, list[tuple[Any, ...]]]:
-        """Return the rows of these orders, each table's as tuples in the order of its columns."""
-        made: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
+    def add(self, made: Rows, numbers: Iterable[int]) -> None:
+        """Add the rows of these orders to each table's, as tuples in the order of its columns."""
         for number in numbers:
             first = dict(self._newest)
             for table, rows in self._told.rows.items():
                 for place, row in enumerate(rows):
                     made[table].append(tuple(self._varied(table, row, place, number, first).values()))
                 self._newest[table] += len(rows)
-        return made
 
     def _varied(self, table: Any, row: Row, place: int, number: int, first: Mapping[Any, int]) -> Row:
         names = str(number), str(number + STORIES)
@@ -302,17 +308,22 @@ def fill(service: Service, clock: Clock, count: int, tell_progress: Callable[[st
     tell_progress(f"{STORIES} stories are told.")
     last, tallies = newest(service), _tallies(service)
     begun = time.monotonic()
-    for place, indexes in numbers_of(count):
-        variations = Variations(told[place], last)
-        for start in range(0, len(indexes), BATCH):
-            batch = indexes[start : start + BATCH]
-            _write(service, variations.of([number_of(index) for index in batch]))
-        if place % 10 == 9 and indexes:
-            tell_progress(f"{indexes.stop:,} orders are written, {time.monotonic() - begun:.0f} s.")
+    written = [(Variations(told[place], last), indexes) for place, indexes in numbers_of(count)]
+    for first in range(0, STORIES, KINDS):
+        of_one_time = written[first : first + KINDS]
+        made: Rows = defaultdict(list)
+        for start in range(0, len(of_one_time[0][1]), ALIKE):
+            for variations, indexes in of_one_time:
+                variations.add(made, map(number_of, indexes[start : start + ALIKE]))
+            if len(made[models.Customer]) >= BATCH:
+                _write(service, made)
+                made.clear()
+        _write(service, made)
+        tell_progress(f"{of_one_time[-1][1].stop:,} orders are written, {time.monotonic() - begun:.0f} s.")
     _finish(service, told, count, tallies)
 
 
-def _write(service: Service, rows: Mapping[Any, Sequence[tuple[Any, ...]]]) -> None:
+def _write(service: Service, rows: Rows) -> None:
     with service.database.transaction():
         connection: Any = models.Notification._meta.database.obj
         for table in STORY:
