@@ -229,12 +229,6 @@ def get(notification_id: int) -> models.Notification:
     return row
 
 
-def held() -> list[int]:
-    """Return the ids of held notifications, oldest first."""
-    table = models.Notification
-    return [row.id for row in table.select(table.id).where(table.state == "held").order_by(table.id)]
-
-
 def hold_causes() -> list[tuple[str, str]]:
     """Return the causes of all holds, each account and cause once."""
     hold = models.Hold

@@ -281,7 +281,7 @@ def each_outbox_row(*, state: str = "", order: str = "", limit: int | None = Non
         )
         rows = pages.by_ids(table.select(), {row.id for row in theirs}, size)
     elif state:
-        rows = pages.by_time(table.select().where(table.state == state), table.created_at, size)
+        rows = pages.by_time(table.select().where(table.state == state), table.begun_at, size)
     else:
         rows = pages.by_id(table.select(), size)
     return islice((outbox_row(row) for row in rows if not state or row.state == state), limit)

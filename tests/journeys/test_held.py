@@ -13,7 +13,6 @@ from qlmhook.catalog import mappings
 from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE
 from qlmhook.domain.events import Message
-from qlmhook.inbox import notification_store
 from qlmhook.reports import listings
 from qlmhook.storage import models
 from qlmhook.vendors.api import Notification
@@ -144,7 +143,7 @@ def held(shop: Shop) -> dict[str, int]:
     """What is held, by the name above."""
     with shop.service.database.reading():
         rows = {row.order_ref or row.subscription_ref: row.id for row in models.Notification.select()}
-        waiting = set(notification_store.held())
+        waiting = {row["id"] for row in listings.notifications(state="held")}
     found = {
         name: rows.get(message.refno if isinstance(message, Order) else message.ref, 0)
         for name, message in HELD.items()
