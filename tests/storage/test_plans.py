@@ -20,7 +20,7 @@ from bench import constant, fill
 from qlmhook.channels.confirmation import due as confirmation_due
 from qlmhook.cli import doctor
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import ConfirmationPayload
 from qlmhook.reports import listings, pages
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
@@ -218,8 +218,7 @@ def test_intake_and_worker(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> N
             fill.tell(service, body)
         with service.database.transaction():
             queue.add(
-                Kind.CONFIRMATION,
-                {"notification": 1},
+                ConfirmationPayload(notification=1),
                 now=clock.now,
                 vendor="avangate",
                 order_ref=str(filled.number(1)),

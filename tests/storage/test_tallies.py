@@ -8,7 +8,7 @@ import pytest
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.inbox import notification_store
 from qlmhook.outbox import queue
-from qlmhook.outbox.queue import Kind
+from qlmhook.outbox.payloads import AlertPayload
 from qlmhook.reports import figures, listings
 from qlmhook.storage import models, tallies
 from tests.conftest import PlainShop
@@ -66,7 +66,7 @@ def test_through_the_life_of_orders_and_mails(plain_shop: PlainShop) -> None:
     with database.transaction():
         lost = queue.claim(shop.clock())
         notification_store.dismiss(notification_store.get(waiting["id"]), "by hand", shop.clock())
-        queue.remove(queue.add(Kind.ALERT, {}, now=shop.clock()))
+        queue.remove(queue.add(AlertPayload(text=""), now=shop.clock()))
     shop.clock.now += queue.LEASE
     with database.transaction():
         again = queue.claim(shop.clock())
@@ -84,7 +84,7 @@ def test_through_the_life_of_orders_and_mails(plain_shop: PlainShop) -> None:
 
 
 def add_and_fail(shop: PlainShop) -> None:
-    queue.add(Kind.ALERT, {}, now=shop.clock())
+    queue.add(AlertPayload(text=""), now=shop.clock())
     raise LookupError
 
 
@@ -92,7 +92,7 @@ def test_what_is_taken_back_does_not_count(plain_shop: PlainShop) -> None:
     """A part of a transaction, too."""
     database = plain_shop.service.database
     with database.transaction():
-        queue.add(Kind.ALERT, {}, now=plain_shop.clock())
+        queue.add(AlertPayload(text=""), now=plain_shop.clock())
         with pytest.raises(LookupError), database.transaction():
             add_and_fail(plain_shop)
 

@@ -99,7 +99,7 @@ def decisions(shop: Shop) -> int:
 
 def replay_what_is_held(shop: Shop) -> None:
     with shop.service.database.reading():
-        held = notification_store.held()
+        held = [row["id"] for row in listings.notifications(state="held")]
     for notification_id in held:
         shop.service.intake.replay(notification_id)
 
