@@ -93,8 +93,8 @@ class Place:
         self.service = fill.open_service(url, folder, self.clock)
         self.orders = self._count()
         self._client: FlaskClient = create_app(self.service.settings, clock=self.clock).test_client()
-        first = int(time.time()) % 50_000_000 + 900_000_000  # also where this was run before
-        self._new = count(first)
+        self._run = int(time.time()) % 90_000  # where this was run before, other orders are told of
+        self._new = count(900_000_000 + self._run * 1000)
         self._last = b""
         self.service.delivery.beat("worker")
 
@@ -107,7 +107,8 @@ class Place:
     def old(self, story: int, turn: int, turns: int) -> int:
         """Return the number of an order that was written, another for each turn, of five stories from this one on."""
         each = -(-self.orders // fill.STORIES)
-        return fill.number_of(story * each + (turn * 5 * each) // turns)
+        apart = max(1, 5 * each // turns)
+        return fill.number_of(story * each + turn * apart + self._run % apart)
 
     def operations(self) -> Mapping[str, Callable[[int, int], Callable[[], object]]]:
         """Return what is measured: made ready for a turn, it is called once."""
