@@ -101,7 +101,7 @@ def filled(database_url: str, tmp_path: Path, mail_server: MailServer) -> Iterat
         names = [
             {"order_ref": f"h{one['notification']}", "subscription_ref": f"s{one['notification']}"} for one in holds
         ]
-        subjects = [{"subject": f"order h{one['notification']}"} for one in holds]
+        subjects = [{"cause": f"order h{one['notification']}"} for one in holds]
         models.Hold.add([a | b | c for a, b, c in zip(holds, names, subjects, strict=True)])
         if isinstance(current_database.obj, peewee.PostgresqlDatabase):
             current_database.obj.execute_sql("ANALYZE")  # type: ignore[no-untyped-call]
