@@ -41,6 +41,7 @@ STANDING = Standing(
     final=True,
     grace_days=3,
     replaces=True,
+    unchanged=True,
 )
 CUSTOMER = Customer(**{part.name: f"a {part.name}" for part in fields(Customer)})
 EVENT = Event(
