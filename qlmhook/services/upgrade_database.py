@@ -19,7 +19,7 @@ def upgrade(database: Database, *, now: datetime, tell: Callable[[str], None]) -
     """Bring a database's tables to this release's version, while every other writer waits; tell what was done.
 
     Of two at once the second waits, and finds nothing to do. What was interrupted is done by the next one.
-    Raises ConfigurationError for a database of a later release, UpgradeFailed, Unavailable, Unstorable.
+    Raises ConfigurationError for a database of a version that is not known, UpgradeFailed, Unavailable, Unstorable.
     """
     with database.only_writer():
         found = schema_version.stored_version(database)

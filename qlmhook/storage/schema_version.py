@@ -53,11 +53,16 @@ def require_current(found: int) -> None:
 
 
 def require_known(found: int) -> None:
-    """Raise ConfigurationError for tables of a later version than this release knows."""
+    """Raise ConfigurationError for tables of a version that this release neither works with nor can upgrade."""
     if found > VERSION:
         raise ConfigurationError(
             f"The database has tables of version {found}, this qlmhook works with {VERSION}. Install the qlmhook that "
             "upgraded it, or restore the backup from before the upgrade."
+        )
+    if not all(version in MIGRATIONS for version in range(found + 1, VERSION + 1)):
+        raise ConfigurationError(
+            f"The database has tables of version {found}, this qlmhook works with {VERSION} and knows no way there. "
+            "Restore a backup, or put back the number in the table schema_version if it was changed by hand."
         )
 
 

@@ -202,8 +202,13 @@ def test_a_driver_that_is_missing_is_named_with_the_command_that_installs_it(
 @pytest.mark.parametrize(
     ("version", "remedy"),
     [
-        (1, "Stop the service and run `qlmhook upgrade`."),
-        (99, "Install the qlmhook that upgraded it, or restore the backup from before the upgrade."),
+        (
+            0,
+            " and knows no way there. Restore a backup, or put back the number in the table schema_version if it was "
+            "changed by hand.",
+        ),
+        (1, ". Stop the service and run `qlmhook upgrade`."),
+        (99, ". Install the qlmhook that upgraded it, or restore the backup from before the upgrade."),
     ],
 )
 @pytest.mark.parametrize("arguments", ["property set pid_101 ignore", "serve", "worker"])
@@ -217,9 +222,7 @@ def test_tables_of_another_version_are_left_alone(
 
     finished = command(tmp_path / "qlmhook.toml", *arguments.split())
 
-    sentence = (
-        f"The database has tables of version {version}, this qlmhook works with {schema_version.VERSION}. {remedy}"
-    )
+    sentence = f"The database has tables of version {version}, this qlmhook works with {schema_version.VERSION}{remedy}"
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr == f"qlmhook: {sentence}\n"
     with shop.service.database.reading():

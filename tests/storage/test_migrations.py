@@ -213,6 +213,21 @@ def test_a_later_database_is_refused_with_both_numbers(url: str) -> None:
     assert rows(url) == before
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_number_that_no_step_leads_on_from_is_refused_with_both_numbers(url: str, number: int) -> None:
+    execute(url, f"UPDATE schema_version SET version = {number}")
+    before = rows(url)
+
+    with pytest.raises(ConfigurationError, match=f"of version {number}, this qlmhook works with") as refusal:
+        carry_forward(url)
+
+    assert str(refusal.value) == (
+        f"The database has tables of version {number}, this qlmhook works with {schema_version.VERSION} and knows no "
+        "way there. Restore a backup, or put back the number in the table schema_version if it was changed by hand."
+    )
+    assert rows(url) == before
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
