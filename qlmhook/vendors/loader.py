@@ -40,7 +40,7 @@ class Plugins:
         """Load installed plugins; one that is loaded stays as it is.
 
         Raises ConfigurationError, naming the plugin, for one that is not installed, that two packages offer, that
-        cannot be imported, or that implements a hook which does not exist.
+        cannot be imported or would end the process then, or that implements a hook which does not exist.
         """
         for name in sorted(set(names)):
             self._load(name)
@@ -85,7 +85,7 @@ class Plugins:
             if self._manager.is_registered(point.load()):  # one module may have an entry point for each of its vendors
                 return
             self._manager.load_setuptools_entrypoints(hooks.PROJECT, name=name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._manager.unregister(name=name)
             raise ConfigurationError(
                 f"The plugin {name!r} cannot be loaded: {type(error).__name__}: {_one_line(error)}."
@@ -121,7 +121,7 @@ class Plugins:
         others = self._manager.get_plugins() - {self._manager.get_plugin(name)}
         try:
             return [part for parts in self._manager.subset_hook_caller(hook, others)() for part in parts]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigurationError(
                 f"The plugin {name!r} fails in {hook}: {type(error).__name__}: {_one_line(error)}."
             ) from error
@@ -139,5 +139,5 @@ def _entry_point(name: str) -> EntryPoint:
     return point
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".")
