@@ -48,7 +48,7 @@ class Plugins:
     def load_installed(self) -> list[ConfigurationError]:
         """Load every installed plugin, and return what is wrong with those that cannot be."""
         complaints = []
-        for name in sorted({point.name for point in entry_points(group=hooks.PROJECT)}):
+        for name in installed_names():
             try:
                 self._load(name)
             except ConfigurationError as error:
@@ -127,10 +127,15 @@ class Plugins:
             ) from error
 
 
+def installed_names() -> list[str]:
+    """Return the names of the plugins that are installed, loaded or not."""
+    return sorted({point.name for point in entry_points(group=hooks.PROJECT)})
+
+
 def _entry_point(name: str) -> EntryPoint:
     found = {point.value: point for point in entry_points(group=hooks.PROJECT, name=name)}
     if not found:
-        installed = ", ".join(sorted({point.name for point in entry_points(group=hooks.PROJECT)})) or "none"
+        installed = ", ".join(installed_names()) or "none"
         raise ConfigurationError(f"The plugin {name!r} is not installed (installed: {installed}).")
     if len(found) > 1:
         offered = " and ".join(sorted(found))
