@@ -134,4 +134,7 @@ def _require_sound(connected: peewee.Database) -> None:
 def _require_none(faults: list[str]) -> None:
     if faults:
         more = f" {len(faults) - MOST_TOLD} more are not told." if len(faults) > MOST_TOLD else ""
-        raise UpgradeFailed(f"The tables are not what they should be. {' '.join(faults[:MOST_TOLD])}{more}")
+        raise UpgradeFailed(
+            f"The tables are not what they should be. {' '.join(faults[:MOST_TOLD])}{more} Mend that with the "
+            "database's own tools or restore a backup, and run `qlmhook upgrade` again (docs/operations.md, Upgrading)."
+        )

@@ -33,6 +33,11 @@ NOW = datetime(2026, 7, 1, 12, 30, 0, tzinfo=UTC)
 
 MADE = f"The database had no tables, or not all of them: they are made, of version {schema_version.VERSION}."
 
+WHAT_NEXT = (
+    "Mend that with the database's own tools or restore a backup, and run `qlmhook upgrade` again "
+    "(docs/operations.md, Upgrading)."
+)
+
 KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
@@ -395,7 +400,7 @@ def test_tables_that_are_not_as_they_should_be_are_found(
     with pytest.raises(UpgradeFailed) as failure:
         carry_forward(database_url)
 
-    assert str(failure.value) == f"The tables are not what they should be. {sentence}"
+    assert str(failure.value) == f"The tables are not what they should be. {sentence} {WHAT_NEXT}"
     assert version(database_url) == before
 
 
@@ -412,8 +417,12 @@ def test_a_row_that_refers_to_nothing_is_found_and_nothing_is_changed(url: str) 
     execute(url, "DELETE FROM notification WHERE id = 1")
     before = catalog(url), rows(url)
 
-    with pytest.raises(UpgradeFailed, match=r"Row \d+ of the table fact refers to a row of notification that is not"):
+    with pytest.raises(
+        UpgradeFailed, match=r"Row \d+ of the table fact refers to a row of notification that is not"
+    ) as failure:
         carry_forward(url)
+
+    assert str(failure.value).endswith(WHAT_NEXT)
 
     assert (catalog(url), rows(url)) == before
 
