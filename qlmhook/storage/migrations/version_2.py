@@ -11,27 +11,10 @@ from collections.abc import Mapping
 import peewee
 
 from qlmhook.storage.engines import MySQL
+from qlmhook.storage.migrations import version_1
 from qlmhook.storage.migrations.table_changes import FrozenTable, rename_column, reshape
 
-TABLES = frozenset(
-    {
-        "audit",
-        "customer",
-        "decision",
-        "fact",
-        "fulfilled_line",
-        "heartbeat",
-        "hold",
-        "key_use",
-        "license",
-        "mailed_license",
-        "notification",
-        "outbox",
-        "refusal",
-        "schema_version",
-        "server_property",
-    }
-)
+TABLES = version_1.COLUMNS.keys() - {"writer_lock"}
 """The tables of version 1, without the writer's lock: that one is in use, and has no text."""
 
 WAITING = "subscription "
