@@ -41,6 +41,7 @@ class Settings:
     worker: bool
     default_vendor: str
     trusted_proxies: int
+    plugins: list[str]
     mail: MailSettings
     vendors: Mapping[str, AccountSettings]
 
@@ -78,6 +79,7 @@ class _SettingsSchema(Schema):
     worker = fields.Boolean(load_default=True)
     default_vendor = fields.String(load_default="")
     trusted_proxies = fields.Integer(load_default=0, validate=validate.Range(0, 10))
+    plugins = Texts(load_default=list)
     mail = fields.Nested(_MailSchema, load_default=lambda: _MailSchema().load({}))
     vendors = fields.Dict(keys=fields.String(), values=fields.Nested(AccountSchema), load_default=dict)
 
@@ -158,6 +160,7 @@ def _build(data: dict[str, Any], *, folder: Path) -> Settings:
         worker=data["worker"],
         default_vendor=data["default_vendor"],
         trusted_proxies=data["trusted_proxies"],
+        plugins=data["plugins"],
         mail=MailSettings(**mail, templates=templates),
         vendors=vendors,
     )

@@ -32,6 +32,7 @@ def test_an_empty_file_gives_the_defaults(load: Load, tmp_path: Path) -> None:
         worker=True,
         default_vendor="",
         trusted_proxies=0,
+        plugins=[],
         mail=MailSettings(
             host="localhost",
             port=25,

@@ -147,7 +147,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     "is_keymaker": Argument(
         term="key_maker",
         read=values.plain_name,
-        meaning="what makes the keys, one of the key makers that are installed; default random",
+        meaning="what makes the keys, one of the key makers that are loaded; default random",
     ),
     "is_emailtemplate": Argument(
         term="order_template",

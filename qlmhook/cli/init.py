@@ -22,6 +22,7 @@ database = "sqlite:///qlmhook.db"        # beside this file; or postgresql://use
 worker = true                            # send mails from the server's own processes
 {default_vendor:<40} # used when is_vendor is missing in the URL
 trusted_proxies = 0                      # 1 behind nginx: hops whose X-Forwarded-* headers count
+plugins = []                             # those that serve no shop: that make keys or bring pages
 
 [mail]
 host = "localhost"

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from qlmhook.errors import QlmhookError
+from qlmhook.vendors.loader import installed_names
 
 TEMPLATE = files("qlmhook.cli") / "plugin_template"
 SUFFIX = ".txt"
@@ -43,6 +44,8 @@ def _template(name: str) -> Iterator[tuple[str, Traversable]]:
         raise QlmhookError(
             f"{name!r} cannot be a plugin's name: up to {LONGEST_NAME} lower-case letters, digits and _ are meant."
         )
+    if name in installed_names():
+        raise QlmhookError(f"A plugin named {name!r} is installed already; name yours otherwise.")
     for path, source in _below(TEMPLATE):
         if re.search(rf"\b{_class_name(name)}\b", source.read_text(encoding="utf-8")):
             raise QlmhookError(f"A plugin cannot be called {name!r}: {_class_name(name)} is a word of its module.")

@@ -8,7 +8,7 @@ from qlmhook.storage import schema_version
 from qlmhook.storage.backup import back_up
 from qlmhook.storage.database import Database
 
-CREATED = "The database was empty: its tables are made, of version {version}."
+MADE = "The database had no tables, or not all of them: they are made, of version {version}."
 CURRENT = "The tables are of version {version} and as they should be: there is nothing to be done."
 BACKED_UP = "The database as it was is in {file}."
 NO_BACKUP = "A database on a server is not backed up by this command: make sure that you have a backup of it."
@@ -19,15 +19,15 @@ def upgrade(database: Database, *, now: datetime, tell: Callable[[str], None]) -
     """Bring a database's tables to this release's version, while every other writer waits; tell what was done.
 
     Of two at once the second waits, and finds nothing to do. What was interrupted is done by the next one.
-    Raises ConfigurationError for a database of a later release, UpgradeFailed, Unavailable, Unstorable.
+    Raises ConfigurationError for a database of a version that is not known, UpgradeFailed, Unavailable, Unstorable.
     """
+    schema_version.version_of(database)  # nothing at all is written into another program's database
     with database.only_writer():
-        found = schema_version.stored_version(database)
-        if found is not None:
+        found = schema_version.version_of(database)
+        if found is None:
+            tell(MADE.format(version=schema_version.make_tables(database)))
+        else:
             _upgrade(database, found, now=now, tell=tell)
-    if found is None:
-        schema_version.prepare(database)
-        tell(CREATED.format(version=schema_version.VERSION))
 
 
 def _upgrade(database: Database, found: int, *, now: datetime, tell: Callable[[str], None]) -> None:

@@ -80,6 +80,7 @@ class Service:
         `plugins` are those of the process, where it has some already: a command line that asked them for commands.
         """
         plugins = plugins or Plugins()
+        plugins.load(settings.plugins)
         accounts = load_accounts(settings.vendors, plugins, default=settings.default_vendor)
         database = Database(settings.database)
         schema_version.prepare(database)

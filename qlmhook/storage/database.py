@@ -6,7 +6,7 @@ decides what to write, and with a single writer no other transaction can come be
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -101,24 +101,14 @@ class Database:
         with self._faults_told(), self._connected(), self._peewee.atomic(*self._reading_mode):
             yield
 
-    def has_table(self, model: type[peewee.Model]) -> bool:
-        """Tell whether a table is there; raises Unavailable."""
-        with self.reading():
-            return bool(self._peewee.table_exists(model._meta.table_name))
+    def columns(self, models: Iterable[type[peewee.Model]]) -> Mapping[str, frozenset[str]]:
+        """Return the names of the columns of these tables, by table, without those that are not there.
 
-    def create_tables(self, models: list[type[peewee.Model]]) -> None:
-        """Create the tables that are missing; several processes may do so at once."""
-        for attempt in range(1, 6):
-            try:
-                with self._turns.alone(engines.BUSY_SECONDS), self._connected(), self._peewee.atomic():
-                    self._peewee.create_tables(models, safe=True)
-                return
-            except peewee.DatabaseError as error:
-                # PostgreSQL's IF NOT EXISTS can fail when two processes create the same table
-                self.close()
-                if attempt == 5:
-                    raise faults.explained(self._peewee, error) from error
-                time.sleep(0.2 * attempt)
+        Raises Unavailable, Unstorable.
+        """
+        with self.reading():
+            there = {model._meta.table_name for model in models}.intersection(self._peewee.get_tables())
+            return {table: frozenset(column.name for column in self._peewee.get_columns(table)) for table in there}
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
@@ -129,12 +119,35 @@ class Database:
         with contextlib.ExitStack() as locked:
             if self.file is not None:
                 locked.enter_context(self._turns.alone(engines.UPGRADE_SECONDS))
-            else:  # by a connection of its own: MySQL ends a transaction at each change of a table
+            self._make_writer_lock()
+            if self.file is None:  # by a connection of its own: MySQL ends a transaction at each change of a table
                 holder = Database(self._url)
                 locked.callback(holder.close)
-                if holder.has_table(WriterLock):
-                    locked.enter_context(holder.transaction(patience=engines.UPGRADE_SECONDS))
+                locked.enter_context(holder.transaction(patience=engines.UPGRADE_SECONDS))
             yield
+
+    def _make_writer_lock(self) -> None:
+        """Make the row that every writer locks, unless it is there; several processes may do so at once."""
+        for attempt in range(1, 6):
+            try:
+                if not self._has_writer_lock():
+                    with self._connected(), self._peewee.atomic():
+                        self._peewee.create_tables([WriterLock], safe=True)
+                        WriterLock.insert(id=_WRITER).on_conflict_ignore().execute()
+                return
+            except peewee.DatabaseError as error:
+                # PostgreSQL's IF NOT EXISTS can fail when two processes create the same table, and MySQL's rows lock
+                # each other out
+                self.close()
+                if attempt == 5:
+                    raise faults.explained(self._peewee, error) from error
+                time.sleep(0.2 * attempt)
+
+    def _has_writer_lock(self) -> bool:
+        if not self.columns([WriterLock]):
+            return False
+        with self.reading():
+            return bool(WriterLock.select().exists())
 
     @contextmanager
     def changing_tables(self) -> Iterator[peewee.Database]:
@@ -326,5 +339,5 @@ class WriterLock(peewee.Model):
         table_name = "writer_lock"
 
 
-_NO_WRITER = 2
-"""The id of a row that is never there: the one that is has 1."""
+_WRITER, _NO_WRITER = 1, 2
+"""The id of the row, and of one that is never there."""

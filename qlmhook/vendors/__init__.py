@@ -4,12 +4,20 @@ All that a plugin's author needs is imported from here: `from qlmhook.vendors im
 """
 
 from qlmhook.domain.events import Customer, Event, EventKind, Item, Message, Standing
-from qlmhook.errors import ConfigurationError, DeliveryFailed, MalformedNotification, SignatureRejected, VendorDisabled
+from qlmhook.errors import (
+    ConfigurationError,
+    DeliveryFailed,
+    KeyNotMade,
+    MalformedNotification,
+    SignatureRejected,
+    VendorDisabled,
+)
 from qlmhook.vendors.amounts import money
 from qlmhook.vendors.api import Answer, Get, IssuedLicense, Notification, Outcome, Post, Reply, Vendor, Verified
 from qlmhook.vendors.form_body import FORM, parse_form
 from qlmhook.vendors.form_fields import Form, read_form
 from qlmhook.vendors.hooks import hookimpl
+from qlmhook.vendors.key_maker import KeyMaker, KeyRequest
 from qlmhook.vendors.settings import Keys, Texts, Zone, explain, load_section
 from qlmhook.vendors.signatures import signed_with
 from qlmhook.vendors.urls import Url
@@ -27,6 +35,9 @@ __all__ = [
     "Get",
     "IssuedLicense",
     "Item",
+    "KeyMaker",
+    "KeyNotMade",
+    "KeyRequest",
     "Keys",
     "MalformedNotification",
     "Message",

@@ -129,7 +129,8 @@ def load_accounts(vendors: Mapping[str, AccountSettings], plugins: Plugins, *, d
     for name, settings in vendors.items():
         if settings.plugin not in classes:
             raise ConfigurationError(
-                f"vendors.{name}.plugin: the plugin {settings.plugin!r} registers no vendor of that name."
+                f"vendors.{name}.plugin: the plugin {settings.plugin!r} registers no vendor of that name; one "
+                "that serves no shop is named in the setting `plugins` instead."
             )
         vendor = classes[settings.plugin](name, settings.section)
         accounts.append(Account(name=name, settings=settings, vendor=vendor))

@@ -40,7 +40,7 @@ class Plugins:
         """Load installed plugins; one that is loaded stays as it is.
 
         Raises ConfigurationError, naming the plugin, for one that is not installed, that two packages offer, that
-        cannot be imported, or that implements a hook which does not exist.
+        cannot be imported or would end the process then, or that implements a hook which does not exist.
         """
         for name in sorted(set(names)):
             self._load(name)
@@ -48,7 +48,7 @@ class Plugins:
     def load_installed(self) -> list[ConfigurationError]:
         """Load every installed plugin, and return what is wrong with those that cannot be."""
         complaints = []
-        for name in sorted({point.name for point in entry_points(group=hooks.PROJECT)}):
+        for name in installed_names():
             try:
                 self._load(name)
             except ConfigurationError as error:
@@ -85,7 +85,7 @@ class Plugins:
             if self._manager.is_registered(point.load()):  # one module may have an entry point for each of its vendors
                 return
             self._manager.load_setuptools_entrypoints(hooks.PROJECT, name=name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._manager.unregister(name=name)
             raise ConfigurationError(
                 f"The plugin {name!r} cannot be loaded: {type(error).__name__}: {_one_line(error)}."
@@ -121,16 +121,21 @@ class Plugins:
         others = self._manager.get_plugins() - {self._manager.get_plugin(name)}
         try:
             return [part for parts in self._manager.subset_hook_caller(hook, others)() for part in parts]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigurationError(
                 f"The plugin {name!r} fails in {hook}: {type(error).__name__}: {_one_line(error)}."
             ) from error
 
 
+def installed_names() -> list[str]:
+    """Return the names of the plugins that are installed, loaded or not."""
+    return sorted({point.name for point in entry_points(group=hooks.PROJECT)})
+
+
 def _entry_point(name: str) -> EntryPoint:
     found = {point.value: point for point in entry_points(group=hooks.PROJECT, name=name)}
     if not found:
-        installed = ", ".join(sorted({point.name for point in entry_points(group=hooks.PROJECT)})) or "none"
+        installed = ", ".join(installed_names()) or "none"
         raise ConfigurationError(f"The plugin {name!r} is not installed (installed: {installed}).")
     if len(found) > 1:
         offered = " and ".join(sorted(found))
@@ -139,5 +144,5 @@ def _entry_point(name: str) -> EntryPoint:
     return point
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".")

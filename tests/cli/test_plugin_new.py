@@ -99,6 +99,15 @@ def test_a_name_that_the_module_uses_otherwise_is_refused(tmp_path: Path, name: 
     assert f"{name.capitalize()} is a word of its module" in str(finished.exception)
 
 
+def test_the_name_of_an_installed_plugin_is_refused(tmp_path: Path) -> None:
+    """Both could not be installed beside each other: that stops the start."""
+    finished = new("avangate", tmp_path / "plugin")
+
+    assert isinstance(finished.exception, QlmhookError)
+    assert str(finished.exception) == "A plugin named 'avangate' is installed already; name yours otherwise."
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
 

@@ -23,6 +23,7 @@ from tests.conftest import KEY, QUERY, URL, Configure, OpenShop, Shop
 from tests.plugins.avangate.orders import Line, Order
 from tests.plugins.avangate.signer import form_body, signed
 from tests.support.effort import EFFORT
+from tests.support.installed import Install, plugin
 from tests.support.sections import section
 from tests.support.server import FORM, command, environment
 
@@ -201,8 +202,13 @@ def test_a_driver_that_is_missing_is_named_with_the_command_that_installs_it(
 @pytest.mark.parametrize(
     ("version", "remedy"),
     [
-        (1, "Stop the service and run `qlmhook upgrade`."),
-        (99, "Install the qlmhook that upgraded it, or restore the backup from before the upgrade."),
+        (
+            0,
+            " and knows no way there. Restore a backup, or put back the number in the table schema_version if it was "
+            "changed by hand.",
+        ),
+        (1, ". Stop the service and run `qlmhook upgrade`."),
+        (99, ". Install the qlmhook that upgraded it, or restore the backup from before the upgrade."),
     ],
 )
 @pytest.mark.parametrize("arguments", ["property set pid_101 ignore", "serve", "worker"])
@@ -216,13 +222,41 @@ def test_tables_of_another_version_are_left_alone(
 
     finished = command(tmp_path / "qlmhook.toml", *arguments.split())
 
-    sentence = (
-        f"The database has tables of version {version}, this qlmhook works with {schema_version.VERSION}. {remedy}"
-    )
+    sentence = f"The database has tables of version {version}, this qlmhook works with {schema_version.VERSION}{remedy}"
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr == f"qlmhook: {sentence}\n"
     with shop.service.database.reading():
         assert list(models.ServerProperty.select()) == []
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("modules", "sentence"),
+    [
+        ({}, "The plugin 'pages' is not installed (installed: "),
+        (
+            {"pages": plugin("pages", hook="register_page")},
+            "The plugin 'pages' implements a hook that does not exist: ",
+        ),
+        (
+            dict.fromkeys(("alpha", "beta"), plugin()),
+            "Two installed packages have a plugin named 'pages': alpha and beta; uninstall one.",
+        ),
+    ],
+    ids=["is not installed", "misspells a hook", "is there twice"],
+)
+def test_a_plugin_of_the_setting_that_cannot_be_used_stops_the_start(
+    configure: Configure, install: Install, tmp_path: Path, modules: dict[str, str], sentence: str
+) -> None:
+    """As one that a section names."""
+    configure()
+    for module, source in modules.items():
+        install(module, source, points=("pages",))
+
+    finished = command(tmp_path / "qlmhook.toml", "serve", overrides={"plugins": "pages"})
+
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.startswith(f"qlmhook: {sentence}")
 
 
 class Secretive(Vendor):

@@ -13,12 +13,10 @@ from qlmhook.cli import commands
 from qlmhook.config import CONFIG_VARIABLE
 from qlmhook.domain.events import EventKind, Item
 from qlmhook.errors import ConfigurationError, KeyNotMade
-from qlmhook.licensing import keymakers
-from qlmhook.licensing.keymakers.random import RandomKeyMaker
 from qlmhook.reports import listings
-from qlmhook.vendors import hookimpl
 from qlmhook.vendors.key_maker import KeyMaker, KeyRequest
 from tests.conftest import MAPPING, OpenPlainShop, PlainShop
+from tests.support.installed import Install, hook
 from tests.support.made import ANN, day
 from tests.support.shop import event
 
@@ -28,6 +26,10 @@ pytestmark = pytest.mark.sqlite
 
 POOLED = (
     f"{MAPPING}&is_keymaker=pool&is_productname=Alpha&is_features=0:3&is_expduration=30&is_numberofactivationsperkey=2"
+)
+UNKNOWN = (
+    "is_keymaker is 'pool'; meant is one of those that are loaded: random. A plugin that brings another is named in "
+    "the setting `plugins`."
 )
 SOLD = Item(line="1", product_id="101", quantity=3)
 
@@ -46,21 +48,23 @@ class Pool(KeyMaker):
         return self.left.pop(0)
 
 
-Brought = Callable[..., None]
+Run = Callable[..., Result]
+
+PLUGIN = hook("register_key_makers", "[Pool]", before=f"from {__name__} import Pool")
+"""A plugin that serves no shop."""
 
 
 @pytest.fixture
-def brought(monkeypatch: pytest.MonkeyPatch) -> Brought:
-    """Let these be installed beside the built-in key maker, from the next service on."""
+def pool(install: Install, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of an installed plugin that brings the pool and nothing else."""
     monkeypatch.setattr(Pool, "left", [])
     monkeypatch.setattr(Pool, "asked", [])
-    return lambda *makers: monkeypatch.setattr(
-        keymakers, "register_key_makers", hookimpl(lambda: [RandomKeyMaker, *makers])
-    )
+    install("pool", PLUGIN)
+    return "pool"
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command with the shop's configuration."""
     monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path / "qlmhook.toml"))
     return lambda *arguments: CliRunner().invoke(commands, arguments)
@@ -90,9 +94,8 @@ def test_a_mapping_that_names_none_gets_its_keys_from_random(plain_shop: PlainSh
     assert [len(key) for key in shown(plain_shop)] == [30]
 
 
-def test_a_mapping_chooses_the_key_maker(open_plain_shop: OpenPlainShop, brought: Brought) -> None:
-    brought(Pool)
-    shop = open_plain_shop()
+def test_a_mapping_chooses_the_key_maker(open_plain_shop: OpenPlainShop, pool: str) -> None:
+    shop = open_plain_shop(plugins=pool)
     Pool.left[:] = ["P123456789"]
     shop.map("101", POOLED)
 
@@ -101,9 +104,8 @@ def test_a_mapping_chooses_the_key_maker(open_plain_shop: OpenPlainShop, brought
     assert shown(shop) == ["P1234-56789"]
 
 
-def test_a_key_maker_is_told_what_the_key_is_for(open_plain_shop: OpenPlainShop, brought: Brought) -> None:
-    brought(Pool)
-    shop = open_plain_shop()
+def test_a_key_maker_is_told_what_the_key_is_for(open_plain_shop: OpenPlainShop, pool: str) -> None:
+    shop = open_plain_shop(plugins=pool)
     Pool.left[:] = ["P1"]
     shop.map("101", POOLED)
 
@@ -129,9 +131,8 @@ def test_a_key_maker_is_told_what_the_key_is_for(open_plain_shop: OpenPlainShop,
     ]
 
 
-def test_without_a_key_the_order_is_held_until_there_is_one(open_plain_shop: OpenPlainShop, brought: Brought) -> None:
-    brought(Pool)
-    shop = open_plain_shop()
+def test_without_a_key_the_order_is_held_until_there_is_one(open_plain_shop: OpenPlainShop, pool: str) -> None:
+    shop = open_plain_shop(plugins=pool)
     shop.map("101", POOLED)
     buy(shop)
     assert shown(shop, "held") == ["Product 101 gets no key: the pool is empty. Fill it."]
@@ -142,9 +143,8 @@ def test_without_a_key_the_order_is_held_until_there_is_one(open_plain_shop: Ope
     assert (shown(shop), shown(shop, "held")) == (["P1"], [])
 
 
-def test_of_several_keys_none_is_kept_when_one_is_missing(open_plain_shop: OpenPlainShop, brought: Brought) -> None:
-    brought(Pool)
-    shop = open_plain_shop()
+def test_of_several_keys_none_is_kept_when_one_is_missing(open_plain_shop: OpenPlainShop, pool: str) -> None:
+    shop = open_plain_shop(plugins=pool)
     Pool.left[:] = ["P1", "P2"]
     shop.map("101", f"{POOLED}&is_usemultipleactivationskey=false")
 
@@ -154,9 +154,8 @@ def test_of_several_keys_none_is_kept_when_one_is_missing(open_plain_shop: OpenP
 
 
 @pytest.mark.parametrize("key", ["", "P-1", "p1", "PO1", "P" * 65, "P\u00c9"])
-def test_a_key_that_nobody_can_type_back_is_refused(open_plain_shop: OpenPlainShop, brought: Brought, key: str) -> None:
-    brought(Pool)
-    shop = open_plain_shop()
+def test_a_key_that_nobody_can_type_back_is_refused(open_plain_shop: OpenPlainShop, pool: str, key: str) -> None:
+    shop = open_plain_shop(plugins=pool)
     Pool.left[:] = [key]
     shop.map("101", POOLED)
 
@@ -174,8 +173,8 @@ def test_an_order_is_held_whose_key_maker_is_gone(plain_shop: PlainShop) -> None
     buy(plain_shop)
 
     assert shown(plain_shop, "held") == [
-        "Product 101 gets no key: the key maker 'pool' of its mapping is not installed (installed: random). "
-        "Install the plugin that brings it, or name another one with is_keymaker."
+        "Product 101 gets no key: the key maker 'pool' of its mapping is not loaded (loaded: random). Install the "
+        "plugin that brings it and name that in the setting `plugins`, or name another key maker with is_keymaker."
     ]
 
 
@@ -192,15 +191,13 @@ def test_another_key_maker_in_the_mapping_frees_it(plain_shop: PlainShop) -> Non
 
 
 def test_a_license_that_is_renewed_keeps_its_key_although_its_key_maker_is_gone(
-    open_plain_shop: OpenPlainShop, brought: Brought
+    open_plain_shop: OpenPlainShop, pool: str
 ) -> None:
-    brought(Pool)
-    shop = open_plain_shop()
+    shop = open_plain_shop(plugins=pool)
     Pool.left[:] = ["P1"]
     shop.map("101", POOLED)
     subscribed = Item(line="1", product_id="101", subscription_ref="S", expires_at=day(30))
     buy(shop, subscribed)
-    brought()
     later = open_plain_shop()
 
     renewal = Item(line="1", product_id="101", subscription_ref="S", expires_at=day(60))
@@ -210,28 +207,46 @@ def test_a_license_that_is_renewed_keeps_its_key_although_its_key_maker_is_gone(
 
 
 @pytest.mark.parametrize(("name", "value"), [("pid_101", POOLED), ("common", "is_keymaker=pool")])
-def test_a_property_that_names_no_installed_key_maker_is_not_stored(
-    plain_shop: PlainShop, run: Callable[..., Result], name: str, value: str
+def test_a_property_that_names_no_key_maker_that_is_there_is_not_stored(
+    plain_shop: PlainShop, run: Run, name: str, value: str
 ) -> None:
     result = run("property", "set", name, value)
 
-    assert str(result.exception) == "is_keymaker is 'pool'; meant is one of those that are installed: random."
+    assert str(result.exception) == UNKNOWN
     with plain_shop.service.database.reading():
         assert mappings.every() == []
 
 
-def test_a_stored_property_whose_key_maker_is_gone_is_told(plain_shop: PlainShop, run: Callable[..., Result]) -> None:
+def test_a_stored_property_whose_key_maker_is_gone_is_told(plain_shop: PlainShop, run: Run) -> None:
     plain_shop.map("101", POOLED)
 
     result = run("property", "check")
 
-    assert "pid_101: is_keymaker is 'pool'; meant is one of those that are installed: random." in result.output
+    assert f"pid_101: {UNKNOWN}" in result.output
 
 
 def test_a_key_maker_of_the_name_of_the_built_in_one_stops_the_start(
-    open_plain_shop: OpenPlainShop, brought: Brought
+    open_plain_shop: OpenPlainShop, install: Install
 ) -> None:
-    brought(type("Random", (Pool,), {"name": "random"}))
+    install("second", PLUGIN.replace("[Pool]", "[type('Random', (Pool,), {'name': 'random'})]"))
 
     with pytest.raises(ConfigurationError, match="Two plugins register a key maker named 'random'"):
-        open_plain_shop()
+        open_plain_shop(plugins="second")
+
+
+def test_an_installed_key_maker_serves_once_its_plugin_is_named(
+    open_plain_shop: OpenPlainShop, pool: str, run: Run, tmp_path: Path
+) -> None:
+    """From the line in the configuration by way of the command line to the license."""
+    open_plain_shop()
+    config = tmp_path / "qlmhook.toml"
+    before = run("property", "set", "pid_101", POOLED)
+    config.write_text(f'plugins = ["{pool}"]\n{config.read_text(encoding="utf-8")}', encoding="utf-8")
+    after = run("property", "set", "pid_101", POOLED)
+    shop = open_plain_shop(plugins=pool)
+    Pool.left[:] = ["P123456789"]
+
+    buy(shop)
+
+    assert (before.exit_code, after.exit_code) == (1, 0)
+    assert shown(shop) == ["P1234-56789"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qlmhook.domain.events import EventKind, Item
+from qlmhook.domain.events import EventKind, Item, Standing
 from qlmhook.inbox import fact_store
 from qlmhook.storage import models
 from tests.conftest import PlainShop
@@ -15,7 +15,14 @@ from tests.support.shop import event
 
 ITEM = Item(line="1", product_id="101", subscription_ref="S")
 FIRST = event(EventKind.PAID, ITEM, order="1", on=1, customer=replace(ANN, company="First", phone="1"))
-MOVED = event(EventKind.SUBSCRIPTION, ITEM, order="", on=5, customer=replace(ANN, company="Moved", city="Oslo"))
+MOVED = event(
+    EventKind.SUBSCRIPTION,
+    ITEM,
+    order="",
+    on=5,
+    customer=replace(ANN, company="Moved", city="Oslo"),
+    standing=Standing(),
+)
 AGAIN = event(EventKind.PAID, ITEM, order="1", on=9, paid_at=None, customer=replace(ANN, company="First", phone="1"))
 RENEWAL = event(EventKind.PAID, ITEM, order="2", on=12, customer=replace(ANN, company="", phone="2"))
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.project.test_architecture import FOR_COMMANDS_OF_PLUGINS
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 STORY = PAGE.partition("## The story of a notification")[2].partition("## What holds")[0]
@@ -43,6 +45,19 @@ def test_every_room_is_told_of() -> None:
     }
 
     assert rooms == there - {"__init__", "__main__"}
+
+
+def test_every_room_has_its_tests_but_those_that_are_named() -> None:
+    [told] = re.findall(r"`tests/` has the same rooms, but for (.+?):", PAGE.replace("\n", " "))
+    rooms, tested = ({path.parent.name for path in (ROOT / top).glob("*/__init__.py")} for top in ("qlmhook", "tests"))
+
+    assert set(re.findall(r"`(\w+)`", told)) == rooms - tested
+
+
+def test_all_that_a_plugin_may_import_is_named() -> None:
+    [told] = re.findall(r"A vendor plugin imports (.+?)\n`tests/`", PAGE, flags=re.S)
+
+    assert set(re.findall(r"`(qlmhook\.[a-z.]+)`", told)) == FOR_COMMANDS_OF_PLUGINS | {"qlmhook.vendors.testing"}
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,13 @@ from qlmhook.domain import addresses, events, purchases
 from qlmhook.reports import listings
 from qlmhook.services.wiring import Service
 from qlmhook.storage import models
-from qlmhook.vendors import api, form_body, hooks
+from qlmhook.vendors import api, form_body, hooks, key_maker
 from qlmhook.vendors.settings import AccountSettings
 from qlmhook.vendors.testing import LONGEST, Messages, VendorContract, make_notification
 from qlmhook.web.app import create_app
-from tests.conftest import MAPPING, Clock
+from tests.conftest import MAPPING, Clock, OpenPlainShop, PlainShop
+from tests.support.installed import installing
+from tests.support.shop import event
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
@@ -230,6 +232,50 @@ def test_a_message_of_an_unknown_kind_is_ignored_with_its_note(acme: AcmeShop) -
     ]
 
 
+KEY_MAKER = code("A key maker", "python")
+SOLD = events.Item(line="1", product_id="101")
+
+
+@pytest.fixture
+def numbered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_plain_shop: OpenPlainShop
+) -> Iterator[Callable[[], PlainShop]]:
+    """Open a shop whose configuration names the key maker of the page, installed with its entry point."""
+    [(name, module)] = tomllib.loads(code("A key maker", "toml"))["project"]["entry-points"]["qlmhook"].items()
+    [setting] = re.findall(r"^plugins = \[\"(\w+)\"\]$", section("A key maker"), flags=re.M)
+    for install_ in installing(tmp_path, monkeypatch):
+        install_(module, KEY_MAKER, points=(name,))
+        yield lambda: open_plain_shop(plugins=setting)
+
+
+@pytest.mark.sqlite
+def test_the_key_maker_makes_the_keys_of_a_mapping_that_names_it(numbered: Callable[[], PlainShop]) -> None:
+    shop = numbered()
+    shop.map("101", MAPPING.replace("is_productid=1", "is_productid=42") + "&is_keymaker=numbered")
+
+    answer = shop.tell(event(events.EventKind.PAID, SOLD))
+
+    with shop.service.database.reading():
+        [key] = [row["key"] for row in listings.licenses(now=shop.clock())]
+    assert answer.status_code == 200
+    assert re.fullmatch(r"[0-9]{3}[0-9A-HJKMNP-TV-Z]{22}", key.replace("-", ""))
+    assert key.startswith("042")
+
+
+@pytest.mark.sqlite
+def test_where_it_makes_no_key_the_order_is_held_with_its_sentence(numbered: Callable[[], PlainShop]) -> None:
+    shop = numbered()
+    shop.map("101", MAPPING.replace("is_productid=1", "is_productid=1000") + "&is_keymaker=numbered")
+
+    shop.tell(event(events.EventKind.PAID, SOLD))
+
+    with shop.service.database.reading():
+        [reason] = [row["reason"] for row in listings.notifications(state="held")]
+    assert reason == (
+        "Product 101 gets no key: 1000 has more than three digits. Give the product another is_productid."
+    )
+
+
 def test_make_notification_makes_what_the_service_makes(acme: AcmeShop) -> None:
     """Letter case, content type and arguments arrive in a plugin as `make_notification` spells them."""
     seen: list[api.Notification] = []
@@ -274,13 +320,20 @@ def tree(file: str | None) -> ast.Module:
     return ast.parse(Path(file).read_text(encoding="utf-8"))
 
 
+def class_in(file: str | None, name: str) -> ast.ClassDef:
+    [found] = [node for node in tree(file).body if isinstance(node, ast.ClassDef) and node.name == name]
+    return found
+
+
 def test_every_method_and_every_hook_has_its_signature_for_a_heading() -> None:
-    """The headings are those of the class Vendor and of hooks.py, word for word."""
-    [vendor_class] = [
-        node for node in tree(api.__file__).body if isinstance(node, ast.ClassDef) and node.name == "Vendor"
+    """The headings are those of the classes Vendor and KeyMaker and of hooks.py, word for word."""
+    offered = [
+        *signatures(class_in(api.__file__, "Vendor").body),
+        *signatures(class_in(key_maker.__file__, "KeyMaker").body),
+        *signatures(tree(hooks.__file__).body),
     ]
 
-    assert headings() == [*signatures(vendor_class.body), *signatures(tree(hooks.__file__).body)]
+    assert headings() == offered
 
 
 def test_every_name_that_a_plugin_may_import_is_named() -> None:
@@ -319,18 +372,18 @@ MODELS = [
     events.Event,
     events.Item,
     events.Standing,
+    key_maker.KeyRequest,
 ]
 
 
 def spelled(field: "dataclasses.Field[Any]") -> str:
     """A field's default as the page spells it."""
-    if field.default_factory is not dataclasses.MISSING:
-        return f"`{field.default_factory()!r}`"
-    if field.default is dataclasses.MISSING:
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    if default is dataclasses.MISSING:
         return "required"
-    if field.default == events.Customer():
+    if default == events.Customer():
         return "`Customer()`"
-    return "`" + repr(field.default).replace("'", '"') + "`"
+    return "`" + repr(default).replace("'", '"') + "`"
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

@@ -6,12 +6,14 @@ import stat
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -23,13 +25,20 @@ from qlmhook.storage.migrations import MIGRATIONS
 from tests.support.effort import EFFORT
 from tests.support.engines import empty_database, engine_of, execute
 from tests.support.released import Table, catalog, load, rows, version
-from tests.support.server import ROOT
+from tests.support.server import PATIENCE, ROOT
 
 pytestmark = pytest.mark.own_database
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 NOW = datetime(2026, 7, 1, 12, 30, 0, tzinfo=UTC)
+
+MADE = f"The database had no tables, or not all of them: they are made, of version {schema_version.VERSION}."
+
+WHAT_NEXT = (
+    "Mend that with the database's own tools or restore a backup, and run `qlmhook upgrade` again "
+    "(docs/operations.md, Upgrading)."
+)
 
 KILLED = """
 import os, signal, sys
@@ -50,6 +59,15 @@ def execute_or_die(self, sql, params=None):
 
 peewee.Database.execute_sql = execute_or_die
 upgrade(Database(url), now=datetime.now(UTC), tell=print)
+"""
+
+
+STARTED = """
+import sys
+from qlmhook.storage import schema_version
+from qlmhook.storage.database import Database
+
+schema_version.prepare(Database(sys.argv[1]))
 """
 
 
@@ -179,11 +197,136 @@ def test_the_second_time_there_is_nothing_to_be_done(url: str) -> None:
     assert rows(url) == before
 
 
+@pytest.mark.every_engine
 def test_an_empty_database_gets_its_tables(database_url: str) -> None:
     told = carry_forward(database_url)
 
-    assert told == [f"The database was empty: its tables are made, of version {schema_version.VERSION}."]
+    assert told == [MADE]
     assert version(database_url) == schema_version.VERSION
+
+
+@pytest.fixture
+def unnumbered(url: str) -> str:
+    """What 0.1.0 left when it was killed at its first start: it made its tables before it wrote their number."""
+    execute(url, "DELETE FROM schema_version; DELETE FROM writer_lock")
+    return url
+
+
+@pytest.mark.every_engine
+def test_tables_of_the_first_version_without_a_number_are_upgraded_as_such(unnumbered: str) -> None:
+    before = rows(unnumbered)
+
+    told = carry_forward(unnumbered)
+
+    assert told[-1].startswith("The tables of version 1 are of version")
+    assert len(told) == 2  # of the backup, or that there is none
+    assert rows(unnumbered) == today(before) | {"writer_lock": [{"id": 1}], "schema_version": [ANY]}
+    assert version(unnumbered) == schema_version.VERSION
+    assert catalog(unnumbered) == fresh_catalog(engine_of(unnumbered))
+
+
+@pytest.mark.every_engine
+def test_tables_of_the_first_version_without_a_number_are_refused_by_all_else(unnumbered: str) -> None:
+    """No number is written, and no table is made."""
+    before = catalog(unnumbered), rows(unnumbered)
+
+    with pytest.raises(ConfigurationError, match=r"has tables of version 1, .* run `qlmhook upgrade`"):
+        schema_version.prepare(Database(unnumbered))
+
+    assert (catalog(unnumbered), rows(unnumbered)) == before
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("number", [1, 2, 3, 11])
+def test_an_upgrade_of_tables_without_a_number_that_was_killed_is_finished_by_the_next(
+    unnumbered: str, number: int
+) -> None:
+    """MariaDB keeps what was done until then: by half of it nobody could tell the version."""
+    before = rows(unnumbered)
+    killed_at(unnumbered, number)
+
+    carry_forward(unnumbered)
+
+    assert rows(unnumbered) == today(before) | {"writer_lock": [{"id": 1}], "schema_version": [ANY]}
+    assert version(unnumbered) == schema_version.VERSION
+    assert catalog(unnumbered) == fresh_catalog(engine_of(unnumbered))
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize(
+    ("script", "named"),
+    [
+        ("CREATE TABLE customer (id INTEGER PRIMARY KEY, name VARCHAR(64))", "customer"),
+        ("CREATE TABLE schema_version (version VARCHAR(50), script VARCHAR(50))", "schema_version"),
+    ],
+    ids=["customer", "schema_version"],
+)
+@pytest.mark.parametrize("open_", [carry_forward, lambda url: schema_version.prepare(Database(url))])
+def test_another_programs_database_is_refused_and_left_alone(
+    database_url: str, script: str, named: str, open_: Callable[[str], object]
+) -> None:
+    """Where a table of its has the name of one of ours."""
+    execute(database_url, script)
+    before = catalog(database_url)
+
+    with pytest.raises(ConfigurationError) as refusal:
+        open_(database_url)
+
+    assert str(refusal.value) == (
+        f"The database has tables that are called as those of qlmhook ({named}), but without the number of a "
+        "version, and their columns are of none that is known. Name another database in the setting `database`, or "
+        "restore a backup."
+    )
+    assert catalog(database_url) == before
+
+
+def test_tables_of_the_first_version_that_are_not_all_there_are_refused(unnumbered: str) -> None:
+    execute(unnumbered, "DROP TABLE key_use")
+    before = catalog(unnumbered), rows(unnumbered)
+
+    with pytest.raises(ConfigurationError, match=r"\(audit, customer, decision, fact, fulfilled_line, …\)"):
+        carry_forward(unnumbered)
+
+    assert (catalog(unnumbered), rows(unnumbered)) == before
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("number", [1, 2, 3, 9, 40])
+def test_tables_that_were_being_made_when_it_was_killed_are_finished_by_the_next_start(
+    database_url: str, number: int
+) -> None:
+    """MariaDB keeps each table and each index that was made until then."""
+    killed_at(database_url, number)
+
+    schema_version.prepare(Database(database_url))
+
+    assert catalog(database_url) == fresh_catalog(engine_of(database_url))
+    assert rows(database_url)["schema_version"] == [{"id": 1, "version": schema_version.VERSION}]
+    assert rows(database_url)["writer_lock"] == [{"id": 1}]
+
+
+@pytest.mark.every_engine
+def test_tables_of_todays_columns_but_of_other_types_get_no_number(database_url: str) -> None:
+    execute(database_url, "CREATE TABLE heartbeat (id INTEGER PRIMARY KEY, worker VARCHAR(5) NOT NULL, at INTEGER)")
+
+    with pytest.raises(UpgradeFailed, match="The column at of the table heartbeat is"):
+        schema_version.prepare(Database(database_url))
+
+    with closing(Database(database_url)) as database:
+        assert schema_version.stored_version(database) is None
+
+
+@pytest.mark.every_engine
+def test_of_first_starts_at_once_one_makes_the_tables(database_url: str) -> None:
+    """The others wait, and find them."""
+    starts = [
+        subprocess.Popen([sys.executable, "-c", STARTED, database_url], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+
+    assert [start.communicate(timeout=PATIENCE)[1] for start in starts] == [""] * 3
+    assert rows(database_url)["schema_version"] == [{"id": 1, "version": schema_version.VERSION}]
+    assert catalog(database_url) == fresh_catalog(engine_of(database_url))
 
 
 @pytest.mark.every_engine
@@ -257,6 +400,21 @@ def test_a_later_database_is_refused_with_both_numbers(url: str) -> None:
     assert rows(url) == before
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_number_that_no_step_leads_on_from_is_refused_with_both_numbers(url: str, number: int) -> None:
+    execute(url, f"UPDATE schema_version SET version = {number}")
+    before = rows(url)
+
+    with pytest.raises(ConfigurationError, match=f"of version {number}, this qlmhook works with") as refusal:
+        carry_forward(url)
+
+    assert str(refusal.value) == (
+        f"The database has tables of version {number}, this qlmhook works with {schema_version.VERSION} and knows no "
+        "way there. Restore a backup, or put back the number in the table schema_version if it was changed by hand."
+    )
+    assert rows(url) == before
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -286,7 +444,7 @@ def test_tables_that_are_not_as_they_should_be_are_found(
     with pytest.raises(UpgradeFailed) as failure:
         carry_forward(database_url)
 
-    assert str(failure.value) == f"The tables are not what they should be. {sentence}"
+    assert str(failure.value) == f"The tables are not what they should be. {sentence} {WHAT_NEXT}"
     assert version(database_url) == before
 
 
@@ -303,8 +461,12 @@ def test_a_row_that_refers_to_nothing_is_found_and_nothing_is_changed(url: str) 
     execute(url, "DELETE FROM notification WHERE id = 1")
     before = catalog(url), rows(url)
 
-    with pytest.raises(UpgradeFailed, match=r"Row \d+ of the table fact refers to a row of notification that is not"):
+    with pytest.raises(
+        UpgradeFailed, match=r"Row \d+ of the table fact refers to a row of notification that is not"
+    ) as failure:
         carry_forward(url)
+
+    assert str(failure.value).endswith(WHAT_NEXT)
 
     assert (catalog(url), rows(url)) == before
 

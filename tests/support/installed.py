@@ -49,7 +49,7 @@ def hook(name: str, returned: str, *, before: str = "") -> str:
 def installing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Yield what installs modules into a folder of their own, and forget them afterwards."""
     folder = tmp_path / "site-packages"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     monkeypatch.syspath_prepend(str(folder))
     modules: list[str] = []
 

@@ -54,6 +54,7 @@ def test_two_key_makers_of_one_name_are_told_with_their_plugins(install: Install
             "raise RuntimeError('out of\\norder')",
             r"^The plugin 'shoplet' cannot be loaded: RuntimeError: out of order\.$",
         ),
+        ("import sys\nsys.exit(3)", r"^The plugin 'shoplet' cannot be loaded: SystemExit: 3\.$"),
         ("import no_such_module", r"^The plugin 'shoplet' cannot be loaded: ModuleNotFoundError: .*no_such_module"),
         (
             "from qlmhook.vendors import hookimpl\n@hookimpl\ndef register_vendors(shop): return []",
@@ -64,7 +65,7 @@ def test_two_key_makers_of_one_name_are_told_with_their_plugins(install: Install
             r"^The plugin 'shoplet' implements a hook that does not exist: unknown hook 'register_vendor'",
         ),
     ],
-    ids=["raises", "lacks a module", "has an argument", "misspells a hook"],
+    ids=["raises", "ends the process", "lacks a module", "has an argument", "misspells a hook"],
 )
 def test_a_plugin_that_does_not_load_is_named_and_not_kept(install: Install, source: str, sentence: str) -> None:
     """Those that are loaded besides go on."""
@@ -83,12 +84,16 @@ def test_a_plugin_that_does_not_load_is_named_and_not_kept(install: Install, sou
     ("source", "sentence"),
     [
         (hook("register_vendors", "[1 / 0]"), r"^The plugin 'shoplet' fails in register_vendors: ZeroDivisionError"),
+        (
+            hook("register_vendors", "__import__('sys').exit(3)"),
+            r"^The plugin 'shoplet' fails in register_vendors: SystemExit: 3\.$",
+        ),
         (hook("register_vendors", "Shop"), r"^The plugin 'shoplet' fails in register_vendors: TypeError"),
         (hook("register_vendors", "[Shop]"), r"^The vendor class Shop of the plugin 'shoplet' lacks its name or one"),
         (hook("register_vendors", "[Vendor]"), r"^The vendor class Vendor of the plugin 'shoplet' lacks its name"),
         (hook("register_vendors", "['Shop']"), r"^The vendor class 'Shop' of the plugin 'shoplet' lacks its name"),
     ],
-    ids=["raises", "returns no list", "names no vendor", "leaves methods out", "returns no class"],
+    ids=["raises", "ends the process", "returns no list", "names no vendor", "leaves methods out", "returns no class"],
 )
 def test_a_plugin_that_brings_what_cannot_be_used_is_named(install: Install, source: str, sentence: str) -> None:
     install("shoplet", source)

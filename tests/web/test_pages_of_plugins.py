@@ -8,7 +8,7 @@ from qlmhook.errors import ConfigurationError
 from tests.conftest import QUERY, URL, OpenShop, Shop
 from tests.plugins.avangate.orders import Order
 from tests.plugins.avangate.signer import form_body, signed
-from tests.support.installed import HEADER, Install
+from tests.support.installed import HEADER, Install, hook
 from tests.support.server import FORM
 
 PAGES = """
@@ -42,6 +42,16 @@ def teapot():
 @hookimpl
 def register_blueprints():
     return [pages]
+"""
+
+PAGE_ALONE = """
+from flask import Blueprint, current_app
+
+pages = Blueprint("pages", __name__, url_prefix="/pages")
+
+@pages.get("/accounts")
+def accounts():
+    return ", ".join(account.name for account in current_app.extensions["qlmhook"].accounts)
 """
 
 GREEDY = """
@@ -119,10 +129,18 @@ class TestPages:
 
         assert (answer.status_code, answer.text) == (status, text)
 
-    def test_a_plugin_that_no_section_names_has_no_pages(self, install: Install, open_shop: OpenShop) -> None:
+    def test_a_plugin_that_is_named_nowhere_has_no_pages(self, install: Install, open_shop: OpenShop) -> None:
         install("shoplet", f"{HEADER}\n{PAGES}")
 
         assert open_shop().client.get("/shoplet/accounts").status_code == 404
+
+    def test_a_plugin_with_pages_alone_is_named_in_the_setting(self, install: Install, open_shop: OpenShop) -> None:
+        """It serves no shop, so no section can name it."""
+        install("pages", hook("register_blueprints", "[pages]", before=PAGE_ALONE))
+
+        answer = open_shop(plugins="pages").client.get("/pages/accounts")
+
+        assert (answer.status_code, answer.text) == (200, "avangate")
 
     @pytest.mark.parametrize(
         ("source", "sentence"),

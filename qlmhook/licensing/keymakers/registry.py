@@ -1,4 +1,4 @@
-"""The key makers that are installed, by name, and what they are asked for."""
+"""The key makers that are loaded, by name, and what they are asked for."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -21,7 +21,10 @@ class KeyMakers:
     def refuse_unknown(self, name: str) -> None:
         """Raise PropertyError unless there is a key maker of this name, or none is named."""
         if name and name.lower() not in self._makers:
-            raise PropertyError(f"is_keymaker is {name!r}; meant is one of those that are installed: {self._names}.")
+            raise PropertyError(
+                f"is_keymaker is {name!r}; meant is one of those that are loaded: {self._names}. A plugin that brings "
+                "another is named in the setting `plugins`."
+            )
 
     def keys_for(
         self, vendor: str, entitlement: Entitlement, grants: Iterable[Grant], now: datetime
@@ -43,8 +46,8 @@ class KeyMakers:
     def _make(self, name: str, request: KeyRequest) -> str:
         if name not in self._makers:
             raise KeyNotMade(
-                f"the key maker {name!r} of its mapping is not installed (installed: {self._names}). Install the "
-                "plugin that brings it, or name another one with is_keymaker."
+                f"the key maker {name!r} of its mapping is not loaded (loaded: {self._names}). Install the plugin that "
+                "brings it and name that in the setting `plugins`, or name another key maker with is_keymaker."
             )
         key = self._makers[name].make(request)
         if not (key.isascii() and 0 < len(key) <= LONGEST_KEY and key == key_format.normalize(key)):

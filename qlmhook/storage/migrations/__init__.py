@@ -4,8 +4,7 @@
 models. Doing it twice is doing it once: MySQL and MariaDB keep each changed table at once, so that an upgrade that
 was interrupted is done again from its beginning. The number in the database is written when all is done.
 
-peewee's own runner (playhouse.migrations) keeps a history of names beside that number, and its transactions would
-let go of the writer's lock at each change of a table of MySQL's.
+Why this is not peewee's own runner is told in docs/architecture.md.
 """
 
 from collections.abc import Callable, Mapping

@@ -44,7 +44,7 @@ def reshape(database: peewee.Database, model: type[FrozenTable], *, filled: Mapp
     else:
         for name in new:
             _run(database, f"ALTER TABLE {table} ADD COLUMN {_definition(database, model, name)}")
-    _add_indexes(database, model)
+    add_indexes(database, model)
 
 
 def rename_column(database: peewee.Database, model: type[FrozenTable], old: str, new: str) -> None:
@@ -109,12 +109,13 @@ def _make_anew(
         _run(database, index)
 
 
-def _add_indexes(database: peewee.Database, model: type[FrozenTable]) -> None:
+def add_indexes(database: peewee.Database, model: type[peewee.Model]) -> None:
+    """Add the indexes of a model that its table lacks."""
     there = table_shape.found(database, model._meta.table_name).indexes
     for index in model._meta.fields_to_index():
         if table_shape.index_of(index) not in there:
-            statement, _ = model._schema._create_index(index, safe=False).query()
-            _run(database, statement)
+            schema: Any = peewee.SchemaManager(model)
+            _run(database, schema._create_index(index, safe=False).query()[0])
 
 
 def _definition(database: peewee.Database, model: type[FrozenTable], name: str) -> str:

@@ -14,27 +14,10 @@ from typing import Any
 import peewee
 
 from qlmhook.storage.engines import MySQL
+from qlmhook.storage.migrations import version_1
 from qlmhook.storage.migrations.table_changes import FrozenTable, drop_index, rename_column, reshape
 
-TABLES = frozenset(
-    {
-        "audit",
-        "customer",
-        "decision",
-        "fact",
-        "fulfilled_line",
-        "heartbeat",
-        "hold",
-        "key_use",
-        "license",
-        "mailed_license",
-        "notification",
-        "outbox",
-        "refusal",
-        "schema_version",
-        "server_property",
-    }
-)
+TABLES = version_1.COLUMNS.keys() - {"writer_lock"}
 """The tables of version 1, without the writer's lock: that one is in use, and has no text."""
 
 WAITING = "subscription "

@@ -255,9 +255,10 @@ def mutated(fields: Fields, mutate: Mutate) -> bytes:
 
 
 def everything(shop: Shop) -> dict[str, list[tuple[object, ...]]]:
-    """All that is in the database, but the alerts."""
+    """All that is in the database, but the alerts and their number."""
     with shop.service.database.reading():
-        queries: dict[str, Any] = {table.__name__: table.select() for table in models.TABLES}
+        tables = set(models.TABLES) - {models.OperatorTold, models.Tally}
+        queries: dict[str, Any] = {table.__name__: table.select() for table in tables}
         queries["Outbox"] = models.Outbox.select().where(models.Outbox.kind != "alert")
         return {name: list(query.tuples()) for name, query in queries.items()}
 
