@@ -220,7 +220,7 @@ def test_tables_of_the_first_version_without_a_number_are_upgraded_as_such(unnum
 
     assert told[-1].startswith("The tables of version 1 are of version")
     assert len(told) == 2  # of the backup, or that there is none
-    assert rows(unnumbered) == today(before) | {"writer_lock": [{"id": 1}], "schema_version": [ANY]}
+    assert stored(unnumbered) == today(before) | {"writer_lock": [{"id": 1}], "schema_version": [ANY]}
     assert version(unnumbered) == schema_version.VERSION
     assert catalog(unnumbered) == fresh_catalog(engine_of(unnumbered))
 
@@ -247,7 +247,7 @@ def test_an_upgrade_of_tables_without_a_number_that_was_killed_is_finished_by_th
 
     carry_forward(unnumbered)
 
-    assert rows(unnumbered) == today(before) | {"writer_lock": [{"id": 1}], "schema_version": [ANY]}
+    assert stored(unnumbered) == today(before) | {"writer_lock": [{"id": 1}], "schema_version": [ANY]}
     assert version(unnumbered) == schema_version.VERSION
     assert catalog(unnumbered) == fresh_catalog(engine_of(unnumbered))
 
