@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import urllib3
 
@@ -63,20 +64,33 @@ shared_keys = ["{orders.SECRET}"]
 def qlmhook_server(config: Path, *, workers: int) -> Iterator[Server]:
     """Run `qlmhook serve`."""
     arguments = ["qlmhook", "serve"]
-    with _running("qlmhook", arguments, config.parent, workers=workers, config=str(config)) as server:
+    with running("qlmhook", arguments, config.parent, workers=workers, config=str(config)) as server:
         yield server
 
 
 @contextmanager
 def bare_server(folder: Path, *, workers: int) -> Iterator[Server]:
     """Run the bare Flask application with the same gunicorn settings."""
-    arguments = ["gunicorn", "--config", "python:qlmhook.web.gunicorn.settings", "bench.bare:app"]
-    with _running("bare Flask", arguments, folder, workers=workers, config="") as server:
+    with running("bare Flask", gunicorn_of("bench.bare:app"), folder, workers=workers, config="") as server:
         yield server
 
 
+def gunicorn_of(application: str) -> list[str]:
+    """Return the arguments that run another application with the service's settings of gunicorn."""
+    return ["gunicorn", "--config", "python:qlmhook.web.gunicorn.settings", application]
+
+
 @contextmanager
-def _running(name: str, arguments: Sequence[str], folder: Path, *, workers: int, config: str) -> Iterator[Server]:
+def running(
+    name: str,
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    workers: int,
+    config: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Server]:
+    """Run a server until the block ends, with these variables more."""
     home = folder / f"home of {name}"  # gunicorn keeps its control socket there
     home.mkdir()
     log = home / "log"
@@ -85,7 +99,7 @@ def _running(name: str, arguments: Sequence[str], folder: Path, *, workers: int,
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments, "--bind", f"127.0.0.1:{port}", "--workers", str(workers)],
-            env={**environ, CONFIG_VARIABLE: config, "HOME": str(home), "XDG_RUNTIME_DIR": str(home)},
+            env={**environ, CONFIG_VARIABLE: config, "HOME": str(home), "XDG_RUNTIME_DIR": str(home), **environment},
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
