@@ -24,6 +24,8 @@ from tests.support import shop as plain
 from tests.support.engines import ENGINES, VARIABLES, Shelf, empty_database, engines_for, version
 from tests.support.installed import Install, installing
 
+ALL = "QLMHOOK_TEST_ALL_ENGINES"
+
 MEMORY = Path("/dev/shm")
 
 # every commit is synced to the disk; where there is room, that disk is memory, for no test here cuts the power
@@ -151,6 +153,13 @@ def _engine(item: pytest.Item) -> str:
 def _without_engine(item: pytest.Item) -> str:
     """The name of a test, the same for each of its engines."""
     return item.nodeid.replace(_engine(item), "") if _engine(item) else item.nodeid
+
+
+def pytest_configure() -> None:
+    """Refuse to skip an engine where all of them are asked for."""
+    missing = [f"{engine} ({VARIABLES[engine]})" for engine in ENGINES if os.environ.get(ALL) and not version(engine)]
+    if missing:
+        raise pytest.UsageError(f"{ALL} is set, and no server is found: {', '.join(missing)}.")
 
 
 def pytest_xdist_auto_num_workers() -> int:
