@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from qlmhook.domain.events import Message
 from qlmhook.domain.holds import Hold
@@ -45,6 +45,9 @@ _HOLDS_OF_SUBSCRIPTIONS = Statement[models.Hold](
     )
 )
 _LET_GO = Statement[models.Hold](lambda: models.Hold.delete().where(models.Hold.notification == given("notification")))
+
+KEY_USE_IS_NEWS_AFTER = timedelta(seconds=10)
+"""When a key was used is looked at by people: it need not be written with each message."""
 
 UNREADABLE = Message(kind="", order_ref="", order_status="")
 """Stands for what a verified notification says when its plugin cannot tell."""
@@ -91,6 +94,9 @@ def note_key(vendor: str, key_id: str, merchant: str, *, now: datetime) -> str:
     if row is None:
         row = models.KeyUse(vendor=vendor, key_id=key_id, merchant="")
     known: str = row.merchant if merchant and row.merchant != merchant else ""
+    is_same = row.id is not None and merchant in ("", row.merchant)
+    if is_same and timedelta(0) <= now - row.last_used_at < KEY_USE_IS_NEWS_AFTER:
+        return ""
     row.merchant, row.last_used_at = merchant or row.merchant, now
     row.save()
     return known
