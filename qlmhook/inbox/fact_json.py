@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from marshmallow import Schema, fields, post_load
@@ -24,8 +25,18 @@ def _texts() -> _Texts:
     return _Texts(fields.String(), load_default=())
 
 
-def _time() -> fields.AwareDateTime:
-    return fields.AwareDateTime(allow_none=True, load_default=None)
+class _Time(fields.Field[datetime]):
+    """A time with its zone, as Python writes and reads it."""
+
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+        return None if value is None else value.isoformat()
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
+        return datetime.fromisoformat(value)
+
+
+def _time() -> _Time:
+    return _Time(allow_none=True, load_default=None)
 
 
 class _CustomerField(fields.Field[Customer]):
@@ -79,8 +90,8 @@ class _EventSchema(Schema):
     kind = fields.Enum(EventKind, by_value=True)
     order_ref = fields.String()
     also_known_as = _texts()
-    at = fields.AwareDateTime()
-    placed_at = fields.AwareDateTime()
+    at = _Time()
+    placed_at = _Time()
     paid_at = _time()
     sequence = fields.Integer(load_default=0)
     test = fields.Boolean()
