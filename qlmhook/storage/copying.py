@@ -58,7 +58,7 @@ def carry(source: Database, *, step: Callable[[], None]) -> None:
             last = _id_of(model, rows[-1])
             step()
         # MySQL and SQLite go on after the greatest id by themselves
-        if last and isinstance(current_database.obj, peewee.PostgresqlDatabase):
+        if last > 0 and isinstance(current_database.obj, peewee.PostgresqlDatabase):
             current_database.obj.execute_sql(  # type: ignore[no-untyped-call]
                 "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", (model._meta.table_name, last)
             )
@@ -85,7 +85,7 @@ def _require_same(model: _Table, rows: Sequence[_Row], ours: Sequence[_Row]) -> 
 
 def _read(model: _Table, reading: _Reading = nullcontext) -> Iterator[list[_Row]]:
     """Yield the rows by id; between two batches the running transaction is again that of whom they are for."""
-    last = 0
+    last = None
     while True:
         with reading():
             rows = _after(model, last)
@@ -95,8 +95,10 @@ def _read(model: _Table, reading: _Reading = nullcontext) -> Iterator[list[_Row]
         last = _id_of(model, rows[-1])
 
 
-def _after(model: Any, last: int) -> list[_Row]:
-    query = model.select().where(model.id > last).order_by(model.id).limit(BATCH).tuples()
+def _after(model: Any, last: int | None) -> list[_Row]:
+    query = model.select().order_by(model.id).limit(BATCH).tuples()
+    if last is not None:
+        query = query.where(model.id > last)
     return [tuple(bytes(value) if isinstance(value, memoryview) else value for value in row) for row in query]
 
 

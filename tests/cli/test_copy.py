@@ -217,6 +217,7 @@ def _fill(url: str, count: int) -> None:
 def test_more_rows_than_one_batch_with_gaps_between_their_ids_are_the_same(move: Move) -> None:
     _fill(move.source, 3 * copying.BATCH + 7)
     execute(move.source, "DELETE FROM server_property WHERE id % 7 = 3")
+    execute(move.source, "INSERT INTO operator_told (id, subject) VALUES (-5, 'put in by hand')")
 
     finished = move.copy()
 
