@@ -23,6 +23,10 @@ class UpgradeFailed(QlmhookError):
     """The database cannot be carried to this release's tables as it is; its number stays as it was."""
 
 
+class CopyFailed(QlmhookError):
+    """The database cannot be carried to another one; that one has no row then."""
+
+
 class PropertyError(QlmhookError):
     """A server property's value cannot be used; the text says what was meant."""
 

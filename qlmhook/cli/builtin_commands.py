@@ -2,6 +2,7 @@
 
 import click
 
+from qlmhook.cli.copy import copy
 from qlmhook.cli.demo import demo
 from qlmhook.cli.doctor import doctor
 from qlmhook.cli.init import init
@@ -33,5 +34,6 @@ def register_commands() -> list[click.Command]:
         vendor,
         doctor,
         upgrade,
+        copy,
         plugin,
     ]
