@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from qlmhook.channels.alert.due import Alerts
 from qlmhook.channels.confirmation import due as confirmation_due
 from qlmhook.channels.confirmation.send import ShopConfirmations
 from qlmhook.channels.mail import due as mail_due
+from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
 from qlmhook.outbox import queue
 from qlmhook.outbox.payloads import Kind
@@ -37,12 +39,14 @@ class Delivery:
         *,
         database: Database,
         senders: Mapping[Kind, Send],
+        mailer: Mailer,
         confirmations: ShopConfirmations,
         alerts: Alerts,
         clock: Clock,
     ) -> None:
         self._database = database
         self._senders = senders
+        self._mailer = mailer
         self._confirmations = confirmations
         self._alerts = alerts
         self._clock = clock
@@ -50,9 +54,14 @@ class Delivery:
     def work_off(self) -> int:
         """Deliver everything that is due now; return how many rows were tried."""
         count = 0
-        while self.deliver_next():
-            count += 1
+        with self.session():
+            while self.deliver_next():
+                count += 1
         return count
+
+    def session(self) -> AbstractContextManager[None]:
+        """Keep this thread's connection to the mail server open from one row to the next within a block."""
+        return self._mailer.session()
 
     def deliver_next(self) -> bool:
         """Deliver the next row that is due; return whether there was one."""

@@ -45,15 +45,21 @@ class Worker:
         """Work until `stop`; a database that is away is waited for."""
         while not self._stopping.is_set():
             try:
-                self._beat_if_due()
-                if self._delivery.deliver_next():
-                    continue
+                self._work_off()
             except Unavailable as error:
                 logger.warning("The outbox waits: %s", error)
             except Exception:
                 logger.exception("The outbox worker met an error and goes on")
             self._stopping.wait(POLL_SECONDS)
         self._delivery.close()
+
+    def _work_off(self) -> None:
+        """Deliver what is due, over one connection to the mail server, until nothing is or the worker is to stop."""
+        with self._delivery.session():
+            while not self._stopping.is_set():
+                self._beat_if_due()
+                if not self._delivery.deliver_next():
+                    return
 
     def _beat_if_due(self) -> None:
         if time.monotonic() < self._next_beat:

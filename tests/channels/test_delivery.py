@@ -39,9 +39,11 @@ class KeepingServer(MailServer):
         super().__init__()
         self.arrived = threading.Event()
         self.on_arrival: Callable[[], None] = lambda: None
+        self.peers: set[Any] = set()
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         self.envelopes.append(envelope)
+        self.peers.add(session.peer)
         self.arrived.set()
         self.on_arrival()
         return self.data_answer
@@ -553,6 +555,17 @@ def test_a_worker_delivers_until_it_is_stopped(shop: Shop, mail_server: KeepingS
 
     assert arrived
     assert the_row(shop).state == "done"
+
+
+def test_the_mails_that_are_due_share_a_session(shop: Shop, mail_server: KeepingServer) -> None:
+    with shop.service.database.transaction():
+        for number in range(3):
+            queue.add(AlertPayload(text=str(number)), now=shop.clock(), to="operator@example.com")
+
+    shop.service.delivery.work_off()
+
+    assert len(mail_server.envelopes) == 3
+    assert len(mail_server.peers) == 1
 
 
 def test_a_worker_that_was_asked_to_stop_takes_nothing_up(shop: Shop) -> None:
