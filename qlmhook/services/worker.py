@@ -45,7 +45,9 @@ class Worker:
         """Work until `stop`; a database that is away is waited for."""
         while not self._stopping.is_set():
             try:
-                self._work_off()
+                self._beat_if_due()
+                if self._delivery.work_off(self._goes_on):
+                    continue
             except Unavailable as error:
                 logger.warning("The outbox waits: %s", error)
             except Exception:
@@ -53,16 +55,14 @@ class Worker:
             self._stopping.wait(POLL_SECONDS)
         self._delivery.close()
 
-    def _work_off(self) -> None:
-        """Deliver what is due, over one connection to the mail server, until nothing is or the worker is to stop."""
-        with self._delivery.session():
-            while not self._stopping.is_set():
-                self._beat_if_due()
-                if not self._delivery.deliver_next():
-                    return
+    def _goes_on(self) -> bool:
+        return not self._stopping.is_set() and not self._is_beat_due()
+
+    def _is_beat_due(self) -> bool:
+        return time.monotonic() >= self._next_beat
 
     def _beat_if_due(self) -> None:
-        if time.monotonic() < self._next_beat:
+        if not self._is_beat_due():
             return
         self._delivery.beat(self._name)
         self._refusals.store()

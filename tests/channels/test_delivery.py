@@ -239,6 +239,16 @@ def test_a_refusal_for_now_is_tried_again_until_it_works(shop: Shop, mail_server
     assert (row.state, row.attempts, row.last_error) == ("done", 2, "")
 
 
+def test_a_mail_that_was_refused_for_now_shows_the_subject_that_it_had(shop: Shop, mail_server: MailServer) -> None:
+    shop.map("101")
+    buy(shop)
+    mail_server.data_answer = "451 later"
+
+    shop.service.delivery.work_off()
+
+    assert the_row(shop).subject == "Your license for Alpha"
+
+
 def test_the_message_id_stays_the_same_across_attempts(shop: Shop, mail_server: MailServer) -> None:
     """A mail server that has the message already can tell, and drop the second."""
     shop.map("101")
@@ -566,6 +576,20 @@ def test_the_mails_that_are_due_share_a_session(shop: Shop, mail_server: Keeping
 
     assert len(mail_server.envelopes) == 3
     assert len(mail_server.peers) == 1
+
+
+def test_a_worker_that_is_asked_to_stop_while_it_sends_claims_no_other_row(
+    shop: Shop, mail_server: KeepingServer
+) -> None:
+    worker = Worker(shop.service.delivery, shop.service.refusals)
+    mail_server.on_arrival = worker.request_stop
+    with shop.service.database.transaction():
+        for number in range(2):
+            queue.add(AlertPayload(text=str(number)), now=shop.clock(), to="operator@example.com")
+
+    worker.run()
+
+    assert [(row.state, row.attempts) for row in rows(shop, "alert")] == [("done", 1), ("due", 0)]
 
 
 def test_a_worker_that_was_asked_to_stop_takes_nothing_up(shop: Shop) -> None:
