@@ -124,10 +124,13 @@ def finish(row: models.Outbox, now: datetime, *, answer: str = "") -> None:
     _conclude(row, state="done", done_at=now, last_error="", answer=answer)
 
 
-def postpone(row: models.Outbox, reason: str, now: datetime) -> None:
-    """Put a leased row back because its time has not come; that is no attempt. Without a reason it has come now."""
+def postpone(row: models.Outbox, reason: str, now: datetime, *, again_at: datetime) -> None:
+    """Put a leased row back until `again_at` because its time has not come; that is no attempt.
+
+    Whatever lets its time come makes it due before. Without a reason it has come now.
+    """
     payload = payloads.to_text(replace(payloads.of(row, Payload), waited_until=now))
-    due_at = now + FIRST_DELAY if reason else now
+    due_at = again_at if reason else now
     _conclude(row, state="due", due_at=due_at, attempts=row.attempts - 1, last_error=reason, payload=payload)
 
 

@@ -102,7 +102,8 @@ class Delivery:
     def _postpone(self, row: models.Outbox) -> None:
         now = self._clock()
         with self._database.transaction():  # what it waited for may have come meanwhile
-            queue.postpone(row, self._confirmations.why_waiting(row, now), now)
+            why = self._confirmations.why_waiting(row, now)
+            queue.postpone(row, why, now, again_at=confirmation_due.looked_at_again(row, now))
 
     def _finish(self, row: models.Outbox, answer: str, *, claims: bool) -> models.Outbox | None:
         """Write down that a row went out; insist while the lease lasts, for after it the row goes out again.
@@ -113,7 +114,8 @@ class Delivery:
             try:
                 with self._database.transaction():
                     queue.finish(row, self._clock(), answer=answer)
-                    confirmation_due.reschedule(row.vendor, row.order_ref, self._clock())
+                    if row.kind == Kind.MAIL:
+                        confirmation_due.mailed(row, self._clock())
                     return queue.claim(self._clock()) if claims else None
             except Unavailable:
                 if row.leased_until is None or self._clock() >= row.leased_until:
