@@ -316,14 +316,15 @@ def fill(service: Service, clock: Clock, count: int, tell_progress: Callable[[st
             for variations, indexes in of_one_time:
                 variations.add(made, map(number_of, indexes[start : start + ALIKE]))
             if len(made[models.Customer]) >= BATCH:
-                _write(service, made)
+                write(service, made)
                 made.clear()
-        _write(service, made)
+        write(service, made)
         tell_progress(f"{of_one_time[-1][1].stop:,} orders are written, {time.monotonic() - begun:.0f} s.")
     _finish(service, told, count, tallies)
 
 
-def _write(service: Service, rows: Rows) -> None:
+def write(service: Service, rows: Rows) -> None:
+    """Add rows to each table, as tuples in the order of its columns."""
     with service.database.transaction():
         connection: Any = models.Notification._meta.database.obj
         for table in STORY:

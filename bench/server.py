@@ -37,7 +37,7 @@ class Server:
 
     def memory(self) -> list[float]:
         """Return the resident memory of each worker in MiB."""
-        return sorted(_resident(pid) for pid in self.workers())
+        return sorted(resident(pid) for pid in self.workers())
 
     def cpu(self) -> float:
         """Return the processor time that its workers have used, in seconds."""
@@ -108,10 +108,11 @@ def running(
         _wait_for(port, process, log)
         yield Server(name=name, port=port, master=process.pid)
     finally:
-        _end(process)
+        end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Terminate a process, by force if it does not end."""
     process.terminate()
     try:
         process.wait(PATIENCE)
@@ -156,7 +157,8 @@ def _stat(entry: Path) -> list[str]:
         return []
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int) -> float:
+    """Return the resident memory of a process in MiB; 0 where there is no /proc."""
     try:
         lines = (_PROC / str(pid) / "status").read_text(errors="replace").splitlines()
     except OSError:

@@ -135,6 +135,11 @@ def of_order(vendor: str, order_ref: str) -> list[Fact]:
     return order_names.under_one_name(facts, groups)
 
 
+def orders_of(vendor: str, subscription_refs: Iterable[str]) -> set[str]:
+    """Return the orders about these subscriptions, by the names that each was told by."""
+    return {row.order_ref for row in _with(vendor, _OF_SUBSCRIPTIONS, set(subscription_refs))} - {""}
+
+
 def about(
     vendor: str,
     *,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
 from marshmallow import EXCLUDE, Schema, fields, post_dump, post_load
@@ -122,8 +123,15 @@ AnyPayload = TypeVar("AnyPayload", bound=Payload)
 
 def of(row: models.Outbox, record: type[AnyPayload]) -> AnyPayload:
     """Return what a row carries, which is of this kind; `Payload` for any."""
-    payload = _SCHEMAS[Kind(row.kind)].loads(row.payload)
+    payload = _read(row.kind, row.payload)
     assert isinstance(payload, record)
+    return payload
+
+
+@lru_cache(maxsize=128)
+def _read(kind: str, text: str) -> Payload:
+    """Most mails carry the same, and each is asked several times for what it carries."""
+    payload: Payload = _SCHEMAS[Kind(kind)].loads(text)
     return payload
 
 

@@ -1,8 +1,8 @@
 """The outbox: what is to go out, written with the license and delivered later, for days if need be.
 
-A worker leases a row, works without a transaction, and then says what became of it. A worker that dies leaves
-a lease that runs out, and another takes the row up again: a mail may in that moment go out twice, but never not
-at all.
+A worker leases a row, works without a transaction, and then says what became of it. While it has the lease nobody else
+changes the row, but for the account's name. A worker that dies leaves a lease that runs out, and another takes the row
+up again: a mail may in that moment go out twice, but never not at all.
 """
 
 import secrets
@@ -42,6 +42,15 @@ _ABANDONED = Statement[models.Outbox](
     )
 )
 """Two, because of one OR the other SQLite and MariaDB would read every row that went out."""
+
+_TOLD = ("state", "to", "subject", "payload", "attempts", "due_at", "done_at", "last_error", "answer")
+"""What a worker may have changed of a row when it gives the lease back."""
+
+_CONCLUDE = Statement[models.Outbox](
+    lambda: models.Outbox.update(
+        {name: given(name, models.Outbox._meta.fields[name]) for name in _TOLD} | {"leased_until": None, "lease": ""}
+    ).where(models.Outbox.id == given("id"), models.Outbox.lease == given("held"))
+)
 
 LEASE = timedelta(minutes=5)
 """Longer than any delivery takes, so that no row is in two hands."""
@@ -115,10 +124,13 @@ def finish(row: models.Outbox, now: datetime, *, answer: str = "") -> None:
     _conclude(row, state="done", done_at=now, last_error="", answer=answer)
 
 
-def postpone(row: models.Outbox, reason: str, now: datetime) -> None:
-    """Put a leased row back because its time has not come; that is no attempt. Without a reason it has come now."""
+def postpone(row: models.Outbox, reason: str, now: datetime, *, again_at: datetime) -> None:
+    """Put a leased row back until `again_at` because its time has not come; that is no attempt.
+
+    Whatever lets its time come makes it due before. Without a reason it has come now.
+    """
     payload = payloads.to_text(replace(payloads.of(row, Payload), waited_until=now))
-    due_at = now + FIRST_DELAY if reason else now
+    due_at = again_at if reason else now
     _conclude(row, state="due", due_at=due_at, attempts=row.attempts - 1, last_error=reason, payload=payload)
 
 
@@ -152,13 +164,8 @@ def retry(row_id: int, now: datetime) -> models.Outbox:
     return row
 
 
-def address_of(row: models.Outbox) -> str:
-    """Return where a row was sent to last."""
-    return str(models.Outbox.get_by_id(row.id).to)
-
-
 def describe(row: models.Outbox, **values: Any) -> None:
-    """Set columns of a row that its delivery found out, such as the rendered subject."""
+    """Set columns of a row that nobody has leased."""
     models.Outbox.update(values).where(models.Outbox.id == row.id).execute()
 
 
@@ -180,8 +187,10 @@ def _set_state(row: models.Outbox, state: str) -> None:
 
 
 def _conclude(row: models.Outbox, state: str, **values: Any) -> None:
-    """Write down what became of a row, unless its lease ran out and another worker has it."""
-    values |= {"state": state, "leased_until": None, "lease": ""}
-    mine = models.Outbox.id == row.id, models.Outbox.lease == row.lease
-    if models.Outbox.update(values).where(*mine).execute():
+    """Write down what became of a row, unless its lease ran out and another worker has it.
+
+    What its delivery found out, such as the rendered subject, is set in the row.
+    """
+    told = row.__data__ | values | {"state": state}
+    if _CONCLUDE.run(id=row.id, held=row.lease, **{name: told[name] for name in _TOLD}).rowcount:
         tallies.move(models.Outbox, EVERY_ACCOUNT, row.state, state)

@@ -9,6 +9,7 @@ from qlmhook.channels.alert.due import Alerts
 from qlmhook.channels.confirmation import due as confirmation_due
 from qlmhook.channels.confirmation.send import ShopConfirmations
 from qlmhook.channels.mail import due as mail_due
+from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.errors import DeliveryFailed, QlmhookError, Unavailable
 from qlmhook.outbox import queue
 from qlmhook.outbox.payloads import Kind
@@ -37,32 +38,44 @@ class Delivery:
         *,
         database: Database,
         senders: Mapping[Kind, Send],
+        mailer: Mailer,
         confirmations: ShopConfirmations,
         alerts: Alerts,
         clock: Clock,
     ) -> None:
         self._database = database
         self._senders = senders
+        self._mailer = mailer
         self._confirmations = confirmations
         self._alerts = alerts
         self._clock = clock
 
-    def work_off(self) -> int:
-        """Deliver everything that is due now; return how many rows were tried."""
+    def work_off(self, goes_on: Callable[[], bool] = lambda: True) -> int:
+        """Deliver what is due, over one connection to the mail server; return how many rows were tried.
+
+        `goes_on` is asked after each row whether another may follow.
+        """
         count = 0
-        while self.deliver_next():
-            count += 1
+        with self._mailer.session():
+            row = self._claim()
+            while row is not None:
+                row = self._deliver(row, goes_on)
+                count += 1
         return count
 
     def deliver_next(self) -> bool:
         """Deliver the next row that is due; return whether there was one."""
+        return self.work_off(lambda: False) > 0
+
+    def _claim(self) -> models.Outbox | None:
         with self._database.reading():
             if not queue.is_any_due(self._clock()):
-                return False
+                return None
         with self._database.transaction():
-            row = queue.claim(self._clock())
-        if row is None:
-            return False
+            return queue.claim(self._clock())
+
+    def _deliver(self, row: models.Outbox, goes_on: Callable[[], bool]) -> models.Outbox | None:
+        """Deliver a row; return the next one, which is claimed where the end of this one is written down."""
         try:
             answer = self._senders[Kind(row.kind)](row, self._clock())
         except NotYet:
@@ -70,8 +83,8 @@ class Delivery:
         except Exception as error:
             self._fail(row, error)
         else:
-            self._finish(row, answer)
-        return True
+            return self._finish(row, answer, claims=goes_on())
+        return self._claim() if goes_on() else None
 
     def close(self) -> None:
         """Close this thread's database connection."""
@@ -89,16 +102,21 @@ class Delivery:
     def _postpone(self, row: models.Outbox) -> None:
         now = self._clock()
         with self._database.transaction():  # what it waited for may have come meanwhile
-            queue.postpone(row, self._confirmations.why_waiting(row, now), now)
+            why = self._confirmations.why_waiting(row, now)
+            queue.postpone(row, why, now, again_at=confirmation_due.looked_at_again(row, now))
 
-    def _finish(self, row: models.Outbox, answer: str) -> None:
-        """Write down that a row went out; insist while the lease lasts, for after it the row goes out again."""
+    def _finish(self, row: models.Outbox, answer: str, *, claims: bool) -> models.Outbox | None:
+        """Write down that a row went out; insist while the lease lasts, for after it the row goes out again.
+
+        A commit waits for the disk, so that the next row is claimed with it.
+        """
         while True:
             try:
                 with self._database.transaction():
                     queue.finish(row, self._clock(), answer=answer)
-                    confirmation_due.reschedule(row.vendor, row.order_ref, self._clock())
-                return
+                    if row.kind == Kind.MAIL:
+                        confirmation_due.mailed(row, self._clock())
+                    return queue.claim(self._clock()) if claims else None
             except Unavailable:
                 if row.leased_until is None or self._clock() >= row.leased_until:
                     raise
@@ -112,7 +130,7 @@ class Delivery:
         permanent = isinstance(error, DeliveryFailed) and error.permanent
         with self._database.transaction():
             if permanent and row.kind == Kind.MAIL:  # unless the customer has another address since
-                permanent = mail_due.address_of(row, mail_due.licenses_in(row)) == queue.address_of(row)
+                permanent = mail_due.address_of(row, mail_due.licenses_in(row)) == row.to
             dead = queue.fail(row, reason, permanent=permanent, now=self._clock())
             logger.warning("Outbox row %s (%s) failed: %s", row.id, row.kind, reason)
             if dead and row.kind != Kind.ALERT:

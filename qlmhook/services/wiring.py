@@ -114,7 +114,12 @@ class Service:
             decisions=Decisions(database=database, accounts=accounts, applying=applying, clock=clock),
             renaming=Renaming(database=database, accounts=accounts, applying=applying, alerts=alerts, clock=clock),
             delivery=Delivery(
-                database=database, senders=senders, confirmations=confirmations, alerts=alerts, clock=clock
+                database=database,
+                senders=senders,
+                mailer=mailer,
+                confirmations=confirmations,
+                alerts=alerts,
+                clock=clock,
             ),
             refusals=Refusals(database),
             clock=clock,

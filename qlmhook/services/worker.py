@@ -46,7 +46,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 self._beat_if_due()
-                if self._delivery.deliver_next():
+                if self._delivery.work_off(self._goes_on):
                     continue
             except Unavailable as error:
                 logger.warning("The outbox waits: %s", error)
@@ -55,8 +55,14 @@ class Worker:
             self._stopping.wait(POLL_SECONDS)
         self._delivery.close()
 
+    def _goes_on(self) -> bool:
+        return not self._stopping.is_set() and not self._is_beat_due()
+
+    def _is_beat_due(self) -> bool:
+        return time.monotonic() >= self._next_beat
+
     def _beat_if_due(self) -> None:
-        if time.monotonic() < self._next_beat:
+        if not self._is_beat_due():
             return
         self._delivery.beat(self._name)
         self._refusals.store()

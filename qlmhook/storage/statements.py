@@ -52,9 +52,9 @@ class _AnyGiven(_Given):
         return context.literal(")")
 
 
-def given(name: str) -> Any:
-    """Stand in a query for a value that is told when it is run."""
-    return _Given(name)
+def given(name: str, field: Any = None) -> Any:
+    """Stand in a query for a value that is told when it is run, and written to the field if one is named."""
+    return _Given(name, field)
 
 
 def any_given(name: str) -> Any:

@@ -39,9 +39,11 @@ class KeepingServer(MailServer):
         super().__init__()
         self.arrived = threading.Event()
         self.on_arrival: Callable[[], None] = lambda: None
+        self.peers: set[Any] = set()
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         self.envelopes.append(envelope)
+        self.peers.add(session.peer)
         self.arrived.set()
         self.on_arrival()
         return self.data_answer
@@ -235,6 +237,16 @@ def test_a_refusal_for_now_is_tried_again_until_it_works(shop: Shop, mail_server
     shop.service.delivery.work_off()
     row = the_row(shop)
     assert (row.state, row.attempts, row.last_error) == ("done", 2, "")
+
+
+def test_a_mail_that_was_refused_for_now_shows_the_subject_that_it_had(shop: Shop, mail_server: MailServer) -> None:
+    shop.map("101")
+    buy(shop)
+    mail_server.data_answer = "451 later"
+
+    shop.service.delivery.work_off()
+
+    assert the_row(shop).subject == "Your license for Alpha"
 
 
 def test_the_message_id_stays_the_same_across_attempts(shop: Shop, mail_server: MailServer) -> None:
@@ -553,6 +565,31 @@ def test_a_worker_delivers_until_it_is_stopped(shop: Shop, mail_server: KeepingS
 
     assert arrived
     assert the_row(shop).state == "done"
+
+
+def test_the_mails_that_are_due_share_a_session(shop: Shop, mail_server: KeepingServer) -> None:
+    with shop.service.database.transaction():
+        for number in range(3):
+            queue.add(AlertPayload(text=str(number)), now=shop.clock(), to="operator@example.com")
+
+    shop.service.delivery.work_off()
+
+    assert len(mail_server.envelopes) == 3
+    assert len(mail_server.peers) == 1
+
+
+def test_a_worker_that_is_asked_to_stop_while_it_sends_claims_no_other_row(
+    shop: Shop, mail_server: KeepingServer
+) -> None:
+    worker = Worker(shop.service.delivery, shop.service.refusals)
+    mail_server.on_arrival = worker.request_stop
+    with shop.service.database.transaction():
+        for number in range(2):
+            queue.add(AlertPayload(text=str(number)), now=shop.clock(), to="operator@example.com")
+
+    worker.run()
+
+    assert [(row.state, row.attempts) for row in rows(shop, "alert")] == [("done", 1), ("due", 0)]
 
 
 def test_a_worker_that_was_asked_to_stop_takes_nothing_up(shop: Shop) -> None:

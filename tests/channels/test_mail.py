@@ -1,5 +1,6 @@
 """Mail over real connections: to a real SMTP server, and to one that misbehaves as a test tells it to."""
 
+import asyncio
 import shutil
 import socket
 import socketserver
@@ -639,6 +640,136 @@ def test_several_threads_may_send_at_once(mail_server: MailServer) -> None:
         list(pool.map(lambda address: sender.send(CONTENT, to=address, message_id=MESSAGE_ID), addresses))
 
     assert sorted(envelope.rcpt_tos[0] for envelope in mail_server.envelopes) == sorted(addresses)
+
+
+class OneMailServer(MailServer):
+    """Takes one mail in a session as it should, and answers a step of the next as a test tells it.
+
+    At the step END it hangs up after the first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions: list[Any] = []
+        self.step = ""
+        self.answer = ""
+
+    def _at(self, step: str, session: Any) -> str:
+        return self.answer if step == self.step and session in self.sessions else "250 OK"
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        answer = self._at("MAIL", session)
+        if answer.startswith("250"):
+            envelope.mail_from = address
+        return answer
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        answer = self._at(f"RCPT {address}", session)
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        answer = self._at("CONTENT", session)
+        if answer.startswith("250"):
+            self.envelopes.append(envelope)
+        self.sessions.append(session)
+        if self.step == "END":
+            asyncio.get_running_loop().call_soon(server.transport.close)
+        return answer
+
+    @property
+    def distinct(self) -> int:
+        """How many sessions carried the mails."""
+        return len(set(map(id, self.sessions)))
+
+
+@pytest.fixture
+def one_mail_server() -> Iterator[OneMailServer]:
+    server = OneMailServer()
+    server.controller.start()
+    yield server
+    server.controller.stop()
+
+
+def send_two(server: OneMailServer | FaultyServer, **settings: Any) -> None:
+    sender = mailer(server, **settings)
+    with sender.session():
+        for number in (1, 2):
+            sender.send(CONTENT, to=f"a{number}@example.com", message_id=f"<{number}@example.com>")
+
+
+def test_a_session_carries_many_mails(one_mail_server: OneMailServer) -> None:
+    send_two(one_mail_server)
+
+    assert [envelope.rcpt_tos for envelope in one_mail_server.envelopes] == [["a1@example.com"], ["a2@example.com"]]
+    assert one_mail_server.distinct == 1
+
+
+def test_a_session_ends_with_a_goodbye(misbehave: Misbehave) -> None:
+    server = misbehave()
+
+    send_two(server)
+
+    assert server.verbs == ["EHLO", "MAIL", "RCPT", "DATA", "MAIL", "RCPT", "DATA", "QUIT"]
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        ("END", ""),
+        ("MAIL", "421 4.7.0 too many mails"),
+        ("MAIL", "452 4.5.3 too many mails"),
+        ("MAIL", "550 5.7.0 too many mails"),
+        ("RCPT a2@example.com", "421 4.7.0 too many mails"),
+        ("RCPT a2@example.com", "550 5.7.0 too many mails"),
+        ("RCPT all@example.com", "452 4.5.3 too many addresses"),
+        ("RCPT all@example.com", "421 4.7.0 too many addresses"),
+    ],
+)
+def test_where_a_session_takes_no_more_the_next_mail_goes_out_in_another(
+    one_mail_server: OneMailServer, step: str, answer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, with all its copies."""
+    one_mail_server.step, one_mail_server.answer = step, answer
+
+    send_two(one_mail_server, bcc=["all@example.com"])
+
+    assert [envelope.rcpt_tos for envelope in one_mail_server.envelopes] == [
+        ["a1@example.com", "all@example.com"],
+        ["a2@example.com", "all@example.com"],
+    ]
+    assert one_mail_server.distinct == 2
+    assert not any("without its copy" in message for message in caplog.messages)
+
+
+def test_a_later_mail_that_is_refused_at_its_content_is_not_offered_again(
+    one_mail_server: OneMailServer,
+) -> None:
+    """The server may have taken it all the same."""
+    one_mail_server.step, one_mail_server.answer = "CONTENT", "421 closing"
+
+    with pytest.raises(DeliveryFailed, match="421 closing"):
+        send_two(one_mail_server)
+
+    assert len(one_mail_server.sessions) == 2
+    assert len(one_mail_server.envelopes) == 1
+
+
+def test_a_session_in_which_a_mail_failed_carries_no_other(misbehave: Misbehave) -> None:
+    server = misbehave(CONTENT="451 later")
+    sender = mailer(server)
+
+    with sender.session():
+        for _ in range(2):
+            with pytest.raises(DeliveryFailed, match="451 later"):
+                sender.send(CONTENT, to="a@example.com", message_id=MESSAGE_ID)
+
+    assert server.verbs.count("EHLO") == 2
 
 
 def test_a_check_logs_in_and_sends_nothing(misbehave: Misbehave) -> None:

@@ -414,7 +414,6 @@ def a_license_that_is_taken_away(world: World) -> Iterator[None]:
     decide(world.shop, "revoke")
     yield
     decide(world.shop, "reinstate")
-    world.shop.clock.now += MINUTE
 
 
 TROUBLES: list[tuple[Trouble, str]] = [
@@ -462,6 +461,22 @@ class TestTrouble:
         assert [(row["state"], row["attempts"], row["last_error"]) for row in confirmations(world.shop)] == [
             ("done", 1, "")
         ]
+
+    def test_what_nothing_happens_to_is_looked_at_ever_more_rarely_and_at_last_once_a_day(self, shop: Shop) -> None:
+        """When it has waited for a day, the operator is told."""
+        shop.map("101", CONFIRM)
+        buy(shop, TWO_LINES)
+        begun, looks, told = shop.clock(), [], []
+        for _ in range(14):
+            work(shop)
+            looks.append((shop.clock() - begun) // MINUTE)
+            told.append(sum("confirmation waits" in subject for subject, _ in alerts(shop)))
+            with shop.service.database.reading():
+                shop.clock.now = models.Outbox.get(models.Outbox.kind == "confirmation").due_at
+
+        day = DAY // MINUTE
+        assert looks == [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, day, 2 * day]
+        assert told == [0] * 12 + [1, 1]
 
 
 class TestRenewals:

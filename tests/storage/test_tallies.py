@@ -55,7 +55,7 @@ def test_through_the_life_of_orders_and_mails(plain_shop: PlainShop) -> None:
             assert row is not None
         with database.transaction():
             if ending == "postpone":
-                queue.postpone(row, "not yet", shop.clock())
+                queue.postpone(row, "not yet", shop.clock(), again_at=shop.clock())
             elif ending == "finish":
                 queue.finish(row, shop.clock())
             else:

@@ -1,5 +1,6 @@
 """Confirmations: telling the shop that an order is fulfilled, once it is, and not before."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +19,7 @@ from qlmhook.storage import models
 from qlmhook.vendors.accounts import Account
 
 PATIENCE = timedelta(days=1)
-"""The operator is told of a confirmation that has waited for longer."""
+"""The operator is told of a confirmation that has waited for so long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,8 @@ class Confirmations(Channel):
     """Writes one confirmation for each order whose shop waits for it; it goes out when nothing stands in its way."""
 
     def settled(self, settled: Settled) -> None:
-        """Confirm the orders that take effect now."""
+        """Confirm the orders that take effect now; what others of these wait for may have come."""
+        reschedule(settled.account.name, settled.matter.orders, settled.now)
         for order_ref in settled.to_confirm & {purchase.order_ref for purchase in settled.taking_effect}:
             _plan(settled.account.name, order_ref, settled.matter.told_payment(order_ref), settled.now)
 
@@ -45,8 +47,7 @@ class Confirmations(Channel):
 
     def concluded(self, concluded: Concluded) -> None:
         """What holds an order may be gone."""
-        for order_ref in concluded.names:
-            reschedule(concluded.account.name, order_ref, concluded.now)
+        reschedule(concluded.account.name, concluded.names, concluded.now)
 
 
 def _plan(vendor: str, order_ref: str, notification_id: int, now: datetime) -> None:
@@ -80,13 +81,28 @@ def obstacle(account: Account, order_ref: str) -> Obstacle | None:
     return None
 
 
-def reschedule(vendor: str, order_ref: str, now: datetime) -> None:
-    """Let the order's confirmation be due at once: something about the order has changed."""
-    if not order_ref:
-        return
-    for row in queue.of_orders(Kind.CONFIRMATION, vendor, [order_ref]):
-        if row.state == "due" and row.attempts == 0:
+def mailed(row: models.Outbox, now: datetime) -> None:
+    """Let the confirmations be due that may have waited for this mail: of its order, and of those that it overtook."""
+    references = {license.subscription_ref for license in mail_due.licenses_in(row)}
+    reschedule(row.vendor, {row.order_ref, *fact_store.orders_of(row.vendor, references)}, now)
+
+
+def reschedule(vendor: str, order_refs: Collection[str], now: datetime) -> None:
+    """Let these orders' confirmations that wait be due at once: something about the orders has changed."""
+    for row in queue.of_orders(Kind.CONFIRMATION, vendor, [name for name in order_refs if name]):
+        if row.state == "due" and row.attempts == 0 and row.due_at > now:
             queue.describe(row, due_at=now)
+
+
+def looked_at_again(row: models.Outbox, now: datetime) -> datetime:
+    """Return when a confirmation that waits is due even if nothing happens: ever later, at last once in PATIENCE.
+
+    What an operator sees to elsewhere, such as a mapping that asks for no confirmation any more, makes none due.
+    """
+    waited = now - row.begun_at
+    if waited >= PATIENCE:
+        return now + PATIENCE
+    return min(now + max(waited, queue.FIRST_DELAY), row.begun_at + PATIENCE)
 
 
 def _paid_lines(matter: Matter, order_ref: str) -> dict[str, Item]:

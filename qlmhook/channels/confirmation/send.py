@@ -44,7 +44,7 @@ class ShopConfirmations:
         The operator is told of one that has waited for long.
         """
         obstacle = confirmation_due.obstacle(self._accounts.named(row.vendor), row.order_ref)
-        if obstacle is not None and now - row.begun_at > confirmation_due.PATIENCE:
+        if obstacle is not None and now - row.begun_at >= confirmation_due.PATIENCE:
             self._alerts.tell(
                 subject=f"Order {row.order_ref}: the confirmation waits since {row.begun_at:%Y-%m-%d}",
                 text=f"{obstacle.why} Until then the shop is not told that the order is fulfilled: see "

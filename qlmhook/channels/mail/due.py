@@ -17,13 +17,22 @@ from qlmhook.licensing.results import Settled
 from qlmhook.outbox import payloads, queue
 from qlmhook.outbox.payloads import Kind, MailPayload
 from qlmhook.storage import models
-from qlmhook.storage.statements import Statement, any_given
+from qlmhook.storage.statements import Statement, any_given, given
 
 _MAILED = Statement[models.MailedLicense](
     lambda: (
         models.MailedLicense.select(models.MailedLicense, models.Outbox)
         .join(models.Outbox)
         .where(models.MailedLicense.license.in_(any_given("licenses")))
+    )
+)
+
+_IN_MAIL = Statement[models.License](
+    lambda: (
+        models.License.with_customers()
+        .join(models.MailedLicense, on=models.MailedLicense.license == models.License.id)
+        .where(models.MailedLicense.outbox == given("row"))
+        .order_by(models.MailedLicense.id)
     )
 )
 
@@ -167,9 +176,7 @@ def licenses_in(row: models.Outbox) -> list[models.License]:
     """Return the licenses that a mail is about, in the order in which they were added."""
     if (resent := payloads.of(row, MailPayload).license) is not None:
         return [models.License.get_by_id(resent)]
-    mailed, table = models.MailedLicense, models.License
-    rows = table.with_customers()
-    return list(rows.join(mailed, on=mailed.license == table.id).where(mailed.outbox == row).order_by(mailed.id))
+    return _IN_MAIL.all(row=row.id)
 
 
 def address_of(row: models.Outbox, licenses: Sequence[models.License]) -> str:

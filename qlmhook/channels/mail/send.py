@@ -8,7 +8,7 @@ from qlmhook.channels.mail.mail_terms import terms_of_today
 from qlmhook.channels.mail.rendering import Templates
 from qlmhook.channels.mail.smtp import Mailer
 from qlmhook.errors import DeliveryFailed
-from qlmhook.outbox import payloads, queue
+from qlmhook.outbox import payloads
 from qlmhook.outbox.payloads import MailPayload
 from qlmhook.storage import models
 from qlmhook.storage.database import Database
@@ -32,19 +32,17 @@ class LicenseMails:
             if not every:
                 raise DeliveryFailed("Another mail has taken the place of this one.", permanent=True)
             licenses = [license for license in every if license.revoked_at is None]
+            zone = self._accounts.named(row.vendor).vendor.timezone
+            items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
+            terms = terms_of_today(licenses[0], row.order_ref) if licenses else None
         if len(licenses) < len(every):
             with self._database.transaction():
                 mail_due.withdraw(row, [license for license in every if license.revoked_at is not None])
         if not licenses:
             return "Not sent: the license was revoked before."
-        with self._database.reading():
-            zone = self._accounts.named(row.vendor).vendor.timezone
-            items = [variables.of_license(license, row.order_ref, zone) for license in licenses]
-            terms = terms_of_today(licenses[0], row.order_ref)
         content = self._templates.render(template, items, subject=terms.mail_subject if terms else "")
         to = mail_due.address_of(row, licenses)
-        with self._database.transaction():
-            queue.describe(row, subject=content.subject, to=to)
+        row.subject, row.to = content.subject, to  # written down with what becomes of the mail
         self._mailer.send(
             content,
             to=to,

@@ -3,17 +3,23 @@
 Flask-Mail 0.10 waits for ever on a silent server, accepts any TLS certificate, takes a server's hang-up after
 it has accepted the mail for a failure (a retry would mail twice), does not notice refused recipients, lets a
 line break in a header through, and fails on an address with letters outside ASCII.
+
+A worker's mails share an SMTP session. What an older session refuses before the mail itself is on its way counts for
+nothing, for a server may take only so many mails or addresses in one: the mail is offered again in a new session.
 """
 
 import logging
 import smtplib
 import ssl
+import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate
+from typing import Self
 
 import flask_mail
 from flask import Flask
@@ -82,10 +88,20 @@ class _CopyBreaksOff(Exception):
     """The server ends the session at the address of a copy."""
 
 
+class _SessionIsOver(Exception):
+    """A session that has carried a mail does not take another, of which nothing was handed over."""
+
+
 class _Connection(flask_mail.Connection):
-    """One SMTP session."""
+    """One SMTP session, which lasts from the first `with` to the end of one from which it is not taken away."""
 
     mail: "_Mail"
+    has_carried = False
+
+    def __enter__(self) -> Self:
+        if self.host is None:
+            self.host = self.configure_host()
+        return self
 
     def configure_host(self) -> smtplib.SMTP | smtplib.SMTP_SSL:
         context = ssl.create_default_context()
@@ -115,7 +131,10 @@ class _Connection(flask_mail.Connection):
             self.host.close()
 
     def transmit(self, envelope: "_Envelope", email: EmailMessage, deadline: float) -> None:
-        """Hand a mail to the server; raises DeliveryFailed unless it took it for the address in To."""
+        """Hand a mail to the server; raises DeliveryFailed unless it took it for the address in To.
+
+        Raises also what `_TROUBLE` lists, _CopyBreaksOff, and _SessionIsOver instead of each before the mail itself.
+        """
         assert self.host is not None
         host = self.host
         host.ehlo_or_helo_if_needed()
@@ -132,11 +151,12 @@ class _Connection(flask_mail.Connection):
         _name_only(email, [recipient, *copies])
         needs_utf8 = not "".join((sender, recipient, *copies)).isascii()
 
-        _expect(host.mail(sender, ["SMTPUTF8"] if needs_utf8 else []), "the sender", permanent=False)
-        code, answer = host.rcpt(recipient)
-        _expect((code, answer), "the recipient", permanent=code >= 500)
-        for copy in copies:
-            self._copy_to(copy)
+        try:
+            self._address(replace(envelope, copies=copies), ["SMTPUTF8"] if needs_utf8 else [])
+        except (smtplib.SMTPException, OSError, DeliveryFailed, _CopyBreaksOff) as error:
+            if self.has_carried:
+                raise _SessionIsOver from error
+            raise
         if time.monotonic() > deadline:
             raise DeliveryFailed("The mail server is too slow: the mail was not handed over.")
         try:
@@ -144,6 +164,15 @@ class _Connection(flask_mail.Connection):
         except smtplib.SMTPDataError as error:
             code, answer = error.smtp_code, _bytes(error.smtp_error)
         _expect((code, answer), "the mail", permanent=code >= 500)
+        self.has_carried = True
+
+    def _address(self, envelope: "_Envelope", options: Sequence[str]) -> None:
+        assert self.host is not None
+        _expect(self.host.mail(envelope.sender, options), "the sender", permanent=False)
+        code, answer = self.host.rcpt(envelope.recipient)
+        _expect((code, answer), "the recipient", permanent=code >= 500)
+        for copy in envelope.copies:
+            self._copy_to(copy)
 
     def _copy_to(self, address: str) -> None:
         """Name a further recipient; a server that refuses one has the mail all the same."""
@@ -151,10 +180,13 @@ class _Connection(flask_mail.Connection):
         try:
             code, answer = self.host.rcpt(address)
         except (smtplib.SMTPException, OSError) as error:
-            _leave_out(address, type(error).__name__)
-            raise _CopyBreaksOff from error
+            code, why = CLOSING, type(error).__name__
+        else:
+            why = f"{code} {_readable(answer)}"
+        if code >= 400 and self.has_carried:
+            raise _SessionIsOver
         if code >= 400:
-            _leave_out(address, f"{code} {_readable(answer)}")
+            _leave_out(address, why)
         if code == CLOSING:
             raise _CopyBreaksOff
 
@@ -167,6 +199,13 @@ class _Mail(flask_mail.Mail):
         super().__init__(app)
 
 
+class _Kept(threading.local):
+    """The session that a thread keeps open for its next mail."""
+
+    is_wanted = False
+    connection: _Connection | None = None
+
+
 class Mailer:
     """Sends one mail at a time; may be used by several threads."""
 
@@ -175,6 +214,20 @@ class Mailer:
         self._app = Flask("qlmhook.mail")
         self._app.config.update(MAIL_DEFAULT_SENDER=settings.sender, MAIL_DEBUG=False)
         self._mail = _Mail(self._app, settings)
+        self._kept = _Kept()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Keep the connection open from one mail of this thread to the next until the block ends.
+
+        Outside of such a block each mail has a connection of its own.
+        """
+        self._kept.is_wanted = True
+        try:
+            yield
+        finally:
+            self._kept.is_wanted = False
+            self._hang_up()
 
     def send(
         self,
@@ -231,8 +284,29 @@ class Mailer:
             raise DeliveryFailed(_explain(error, self.settings)) from error
 
     def _hand_over(self, envelope: _Envelope, email: EmailMessage, deadline: float) -> None:
-        with _Connection(self._mail) as connection:
-            connection.transmit(envelope, email, deadline)
+        kept, self._kept.connection = self._kept.connection, None
+        if kept is not None:
+            try:
+                self._hand_over_in(kept, envelope, email, deadline)
+            except _SessionIsOver:
+                logger.debug("The mail server takes no more mails in this session")
+            else:
+                return
+        self._hand_over_in(_Connection(self._mail), envelope, email, deadline)
+
+    def _hand_over_in(self, connection: _Connection, envelope: _Envelope, email: EmailMessage, deadline: float) -> None:
+        """Hand a mail over; only a session that has taken it is kept."""
+        with ExitStack() as ending:
+            ending.enter_context(connection).transmit(envelope, email, deadline)
+            if self._kept.is_wanted:
+                ending.pop_all()
+                self._kept.connection = connection
+
+    def _hang_up(self) -> None:
+        kept, self._kept.connection = self._kept.connection, None
+        if kept is not None:
+            with kept:
+                pass
 
 
 _TROUBLE = (smtplib.SMTPException, OSError, UnicodeError)
