@@ -139,7 +139,7 @@ def test_everything_is_there_with_the_same_ids_times_and_bytes(move: Move) -> No
     assert len(before["notification"]) > 1
 
 
-@every_way
+@to_each_engine
 def test_the_tables_are_those_that_a_first_start_makes(move: Move, tmp_path: Path) -> None:
     move.copy()
 
@@ -148,7 +148,6 @@ def test_the_tables_are_those_that_a_first_start_makes(move: Move, tmp_path: Pat
         assert catalog(move.target) == catalog(url)
 
 
-@to_each_engine
 def test_it_tells_how_many_rows_each_table_has_and_what_to_do_next(move: Move) -> None:
     finished = move.copy()
 
@@ -225,7 +224,6 @@ def test_more_rows_than_one_batch_with_gaps_between_their_ids_are_the_same(move:
     assert stored(move.target) == stored(move.source)
 
 
-@to_each_engine
 def test_a_database_with_rows_is_refused_and_left_alone(move: Move) -> None:
     schema_version.prepare(Database(move.target))
     execute(move.target, "INSERT INTO operator_told (subject) VALUES ('told')")
@@ -256,7 +254,6 @@ def test_an_empty_database_that_has_tables_is_filled(move: Move) -> None:
     assert stored(move.target) == stored(move.source)
 
 
-@to_each_engine
 def test_tables_of_an_earlier_release_are_not_filled(move: Move) -> None:
     load(move.target)
 
@@ -269,7 +266,6 @@ def test_tables_of_an_earlier_release_are_not_filled(move: Move) -> None:
     )
 
 
-@to_each_engine
 def test_tables_of_another_program_are_left_alone(move: Move) -> None:
     execute(move.target, "CREATE TABLE license (id INTEGER PRIMARY KEY, plate INTEGER)")
     before = catalog(move.target)
