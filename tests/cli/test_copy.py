@@ -1,5 +1,6 @@
 """`qlmhook copy`: everything goes from one engine to another, or nothing."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from qlmhook.config import CONFIG_VARIABLE, load_settings
+from qlmhook.services.upgrade_database import upgrade
 from qlmhook.storage import copying, engines, models, schema_version
 from qlmhook.storage.database import Database
 from tests.conftest import MAPPING, USER, Clock, Shop
@@ -81,8 +83,20 @@ class Move:
         )
 
 
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What 0.1.0 left in SQLite's file, upgraded once for all tests."""
+    folder = tmp_path_factory.mktemp("upgraded")
+    with empty_database("sqlite", folder) as url:
+        load(url)
+        database = Database(url)
+        upgrade(database, now=datetime.now(UTC), tell=print)
+        database.close()
+    return folder / "test.db"
+
+
 @pytest.fixture
-def move(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, str]) -> Iterator[Move]:
+def move(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, str], upgraded: Path) -> Iterator[Move]:
     """From what 0.1.0 left, upgraded, to an empty database of another engine."""
     way = getattr(request, "param", ("sqlite", "sqlite"))
     for engine in way:
@@ -95,10 +109,15 @@ def move(request: pytest.FixtureRequest, tmp_path: Path, versions: dict[str, str
             (tmp_path / name).mkdir()
             urls.append(stack.enter_context(empty_database(engine, tmp_path / name)))
         source, target = urls
-        load(source)
+        if way[0] == "sqlite":
+            shutil.copyfile(upgraded, tmp_path / "old" / "test.db")
+        else:
+            load(source)
+            database = Database(source)
+            upgrade(database, now=datetime.now(UTC), tell=print)
+            database.close()
         move = Move(source=source, target=target, config=tmp_path / "qlmhook.toml")
         move.configure(source)
-        assert command(move.config, "upgrade").returncode == 0
         yield move
 
 

@@ -30,7 +30,7 @@ from tests.conftest import MailServer
 
 pytestmark = [pytest.mark.every_engine, pytest.mark.own_database]
 
-ORDERS = 1600
+ORDERS = 2400
 """Enough for a planner to see that an index is the shorter way."""
 
 MANY = 500
