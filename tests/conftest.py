@@ -163,8 +163,8 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two processes for each core: much of the time is spent waiting for disks and servers."""
-    return 2 * (os.cpu_count() or 1)
+    """Two processes for each core and one more: much of the time is spent waiting for disks and servers."""
+    return 2 * (os.cpu_count() or 1) + 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
