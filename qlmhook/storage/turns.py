@@ -136,7 +136,8 @@ class Turns:
         self._pass_on()
 
     def forget_others(self) -> None:
-        """Go on in a forked process, which has none of the threads that waited."""
+        """Go on in a forked process, which has none of the threads that waited, nor of one that asked just then."""
+        self._mutex = threading.Lock()
         self._waiting.clear()
         self._pass_on()
 
