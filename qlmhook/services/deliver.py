@@ -63,10 +63,6 @@ class Delivery:
                 count += 1
         return count
 
-    def deliver_next(self) -> bool:
-        """Deliver the next row that is due; return whether there was one."""
-        return self.work_off(lambda: False) > 0
-
     def _claim(self) -> models.Outbox | None:
         with self._database.reading():
             if not queue.is_any_due(self._clock()):

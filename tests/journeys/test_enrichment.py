@@ -89,7 +89,7 @@ def test_the_worker_asks_and_the_order_is_applied(shop: PlainShop, api: Api) -> 
     api.answers = [(200, WHOLE)]
     shop.send(NAMED)
 
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
 
     assert api.asked == [("/orders/1", "Bearer planted")]
     assert state(shop) == ("done", "")
@@ -100,7 +100,7 @@ def test_the_worker_asks_and_the_order_is_applied(shop: PlainShop, api: Api) -> 
 def test_what_was_asked_once_is_not_asked_when_it_is_applied_again(shop: PlainShop, api: Api) -> None:
     api.answers = [(200, WHOLE)]
     shop.send(NAMED)
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
 
     shop.service.intake.replay(1)
     shop.send(NAMED)
@@ -115,7 +115,7 @@ def test_a_repeat_leaves_what_the_answer_told_in_the_listing(shop: PlainShop, ap
     nameless = message(order_ref="", order_status="PAID", subscription_ref="1", incomplete="The order is asked for.")
     api.answers = [(200, WHOLE)]
     shop.send(nameless)
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
 
     shop.send(nameless)
 
@@ -133,11 +133,11 @@ def test_a_message_that_is_sent_again_meanwhile_is_asked_about_once(shop: PlainS
 def test_a_shop_that_does_not_answer_is_asked_again(shop: PlainShop, api: Api) -> None:
     api.answers = [(503, WHOLE), (200, WHOLE)]
     shop.send(NAMED)
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
     waiting = state(shop), outbox(shop)
 
     shop.clock.now = shop.clock.now.replace(hour=18)
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
 
     assert waiting == (("held", "The order is asked for."), [("enrichment", "due")])
     assert ordered(shop) == ["1"]
@@ -148,7 +148,7 @@ def test_a_shop_that_knows_nothing_of_it_is_a_matter_for_a_person(shop: PlainSho
     api.answers = [(404, WHOLE)]
     shop.send(NAMED)
 
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
 
     assert outbox(shop) == [("enrichment", "dead"), ("alert", "due")]
     assert state(shop) == ("held", "The order is asked for.")
@@ -157,7 +157,7 @@ def test_a_shop_that_knows_nothing_of_it_is_a_matter_for_a_person(shop: PlainSho
 def test_what_was_given_up_is_asked_about_again_when_it_is_replayed(shop: PlainShop, api: Api) -> None:
     api.answers = [(404, WHOLE), (200, WHOLE)]
     shop.send(NAMED)
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
 
     shop.service.intake.replay(1)
     shop.service.delivery.work_off()
@@ -169,7 +169,7 @@ def test_an_answer_that_is_not_enough_is_held_for_a_person(shop: PlainShop, api:
     api.answers = [(200, NAMED)]
     shop.send(NAMED)
 
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
 
     assert state(shop) == ("held", "The shop was asked, and its answer is not enough: The order is asked for.")
     assert outbox(shop) == [("enrichment", "done"), ("alert", "due")]
@@ -181,6 +181,6 @@ def test_what_was_dismissed_meanwhile_stays_so(shop: PlainShop, api: Api) -> Non
     with shop.service.database.transaction():
         notification_store.dismiss(notification_store.get(1), "by hand", shop.clock())
 
-    shop.service.delivery.deliver_next()
+    shop.service.delivery.work_off(lambda: False)
 
     assert ordered(shop) == []
