@@ -25,22 +25,18 @@ _OF_ORDERS = Statement[models.Outbox](
     )
 )
 
-_DUE = Statement[models.Outbox](
-    lambda: (
-        models.Outbox.select()
-        .where(models.Outbox.state == "due", models.Outbox.due_at <= given("now"))
-        .order_by(models.Outbox.due_at, models.Outbox.id)
-        .limit(1)
+
+def _first_of(state: str, time: Any) -> Statement[models.Outbox]:
+    table = models.Outbox
+    return Statement(
+        lambda: (
+            table.select().where(table.state == state, time <= given("now")).order_by(table.due_at, table.id).limit(1)
+        )
     )
-)
-_ABANDONED = Statement[models.Outbox](
-    lambda: (
-        models.Outbox.select()
-        .where(models.Outbox.state == "leased", models.Outbox.leased_until <= given("now"))
-        .order_by(models.Outbox.due_at, models.Outbox.id)
-        .limit(1)
-    )
-)
+
+
+_DUE = _first_of("due", models.Outbox.due_at)
+_ABANDONED = _first_of("leased", models.Outbox.leased_until)
 """Two, because of one OR the other SQLite and MariaDB would read every row that went out."""
 
 _TOLD = ("state", "to", "subject", "payload", "attempts", "due_at", "done_at", "last_error", "answer")
